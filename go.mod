@@ -1,0 +1,3 @@
+module github.com/vitro-net/vitro
+
+go 1.26
