@@ -1,0 +1,216 @@
+package tun
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+
+	"golang.org/x/sys/unix"
+)
+
+// setUp gives the interface what c asks for and brings it up, by rtnetlink(7), and returns
+// its MTU. What is so already is not touched, because touching needs a privilege.
+func setUp(name string, c Config) (mtu int, err error) {
+	up, mtu, err := interfaceState(name)
+	if err != nil {
+		return 0, fmt.Errorf("tun: %s: read its state: %w", name, err)
+	}
+	setMTU := c.MTU != 0 && c.MTU != mtu
+	if up && !setMTU && len(c.Addrs) == 0 && len(c.Routes) == 0 {
+		return mtu, nil
+	}
+	nl, err := dialNetlink()
+	if err != nil {
+		return 0, fmt.Errorf("tun: %s: rtnetlink: %w", name, err)
+	}
+	defer nl.close()
+	index, err := interfaceIndex(name)
+	if err != nil {
+		return 0, fmt.Errorf("tun: %s: read its index: %w", name, err)
+	}
+	if setMTU {
+		if err := nl.setMTU(index, c.MTU); err != nil {
+			return 0, explainSetUp(name, fmt.Sprintf("set the MTU to %d", c.MTU), err)
+		}
+		mtu = c.MTU
+	}
+	if !up {
+		if err := nl.setUp(index); err != nil {
+			return 0, explainSetUp(name, "bring it up", err)
+		}
+	}
+	for _, p := range c.Addrs {
+		if err := nl.addAddr(index, p); err != nil {
+			return 0, explainSetUp(name, "add address "+p.String(), err)
+		}
+	}
+	for _, p := range c.Routes {
+		if err := nl.addRoute(index, p.Masked()); err != nil {
+			return 0, explainSetUp(name, "add route "+p.Masked().String(), err)
+		}
+	}
+	return mtu, nil
+}
+
+func explainSetUp(name, what string, err error) error {
+	switch {
+	case errors.Is(err, unix.EPERM):
+		return fmt.Errorf("tun: %s: %s: %w: %s", name, what, err, capabilityAdvice())
+	case errors.Is(err, unix.EACCES), errors.Is(err, unix.EOPNOTSUPP), errors.Is(err, unix.EAFNOSUPPORT):
+		return fmt.Errorf("tun: %s: %s: %w: IPv6 may be switched off; see /proc/sys/net/ipv6/conf/%s/disable_ipv6", name, what, err, name)
+	}
+	return fmt.Errorf("tun: %s: %s: %w", name, what, err)
+}
+
+// interfaceState reads whether the interface is up, and its MTU. It needs no privilege.
+func interfaceState(name string) (up bool, mtu int, err error) {
+	flags, err := interfaceIoctl(name, unix.SIOCGIFFLAGS)
+	if err != nil {
+		return false, 0, err
+	}
+	m, err := interfaceIoctl(name, unix.SIOCGIFMTU)
+	if err != nil {
+		return false, 0, err
+	}
+	return flags.Uint16()&unix.IFF_UP != 0, int(m.Uint32()), nil
+}
+
+func interfaceIndex(name string) (uint32, error) {
+	req, err := interfaceIoctl(name, unix.SIOCGIFINDEX)
+	if err != nil {
+		return 0, err
+	}
+	return req.Uint32(), nil
+}
+
+func interfaceIoctl(name string, op uint) (*unix.Ifreq, error) {
+	req, err := unix.NewIfreq(name)
+	if err != nil {
+		return nil, err
+	}
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer unix.Close(fd)
+	return req, unix.IoctlIfreq(fd, op, req)
+}
+
+// netlink is a conversation with rtnetlink(7): a request, its acknowledgment.
+type netlink struct {
+	fd  int
+	seq uint32
+	buf [8192]byte
+}
+
+func dialNetlink() (*netlink, error) {
+	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_ROUTE)
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
+		unix.Close(fd)
+		return nil, err
+	}
+	return &netlink{fd: fd}, nil
+}
+
+func (nl *netlink) close() { unix.Close(nl.fd) }
+
+func (nl *netlink) setMTU(index uint32, mtu int) error {
+	m := linkMessage(index, 0)
+	return nl.do(unix.RTM_NEWLINK, 0, attribute(m, unix.IFLA_MTU, ne.AppendUint32(nil, uint32(mtu))))
+}
+
+func (nl *netlink) setUp(index uint32) error {
+	return nl.do(unix.RTM_NEWLINK, 0, linkMessage(index, unix.IFF_UP))
+}
+
+// linkMessage returns a struct ifinfomsg that sets the flags.
+func linkMessage(index, flags uint32) []byte {
+	m := make([]byte, 4, 32) // family, type
+	m = ne.AppendUint32(m, index)
+	m = ne.AppendUint32(m, flags)
+	return ne.AppendUint32(m, flags) // the mask of what changes
+}
+
+// addAddr gives the interface an address, which may be there already.
+func (nl *netlink) addAddr(index uint32, p netip.Prefix) error {
+	addr := p.Addr().Unmap()
+	a := addr.AsSlice()
+	m := []byte{family(addr), uint8(p.Bits()), 0, unix.RT_SCOPE_UNIVERSE} // struct ifaddrmsg
+	m = ne.AppendUint32(m, index)
+	m = attribute(m, unix.IFA_LOCAL, a)
+	m = attribute(m, unix.IFA_ADDRESS, a)
+	if addr.Is6() {
+		m = attribute(m, unix.IFA_FLAGS, ne.AppendUint32(nil, unix.IFA_F_NODAD))
+	}
+	return nl.do(unix.RTM_NEWADDR, unix.NLM_F_CREATE|unix.NLM_F_REPLACE, m)
+}
+
+// addRoute routes a prefix to the interface. A route to the same prefix is replaced.
+func (nl *netlink) addRoute(index uint32, p netip.Prefix) error {
+	scope := uint8(unix.RT_SCOPE_LINK)
+	if p.Addr().Is6() {
+		scope = unix.RT_SCOPE_UNIVERSE
+	}
+	m := []byte{ // struct rtmsg
+		family(p.Addr()), uint8(p.Bits()), 0, 0,
+		unix.RT_TABLE_MAIN, unix.RTPROT_BOOT, scope, unix.RTN_UNICAST,
+		0, 0, 0, 0,
+	}
+	if p.Bits() > 0 {
+		m = attribute(m, unix.RTA_DST, p.Addr().AsSlice())
+	}
+	m = attribute(m, unix.RTA_OIF, ne.AppendUint32(nil, index))
+	return nl.do(unix.RTM_NEWROUTE, unix.NLM_F_CREATE|unix.NLM_F_REPLACE, m)
+}
+
+func family(a netip.Addr) uint8 {
+	if a.Is4() {
+		return unix.AF_INET
+	}
+	return unix.AF_INET6
+}
+
+// attribute appends a struct rtattr and its value, padded to four octets.
+func attribute(m []byte, kind uint16, value []byte) []byte {
+	m = ne.AppendUint16(m, uint16(unix.SizeofRtAttr+len(value)))
+	m = ne.AppendUint16(m, kind)
+	m = append(m, value...)
+	for len(m)%4 != 0 {
+		m = append(m, 0)
+	}
+	return m
+}
+
+// do sends a request and waits for its acknowledgment, whose errno it returns.
+func (nl *netlink) do(kind, flags uint16, body []byte) error {
+	nl.seq++
+	m := ne.AppendUint32(nil, uint32(unix.SizeofNlMsghdr+len(body)))
+	m = ne.AppendUint16(m, kind)
+	m = ne.AppendUint16(m, unix.NLM_F_REQUEST|unix.NLM_F_ACK|flags)
+	m = ne.AppendUint32(m, nl.seq)
+	m = ne.AppendUint32(m, 0)
+	m = append(m, body...)
+	if err := unix.Sendto(nl.fd, m, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
+		return err
+	}
+	for {
+		n, _, err := unix.Recvfrom(nl.fd, nl.buf[:], 0)
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		// struct nlmsghdr, then struct nlmsgerr, which begins with the errno.
+		r := nl.buf[:n]
+		if n >= unix.SizeofNlMsghdr+4 && ne.Uint16(r[4:]) == unix.NLMSG_ERROR && ne.Uint32(r[8:]) == nl.seq {
+			if e := -int32(ne.Uint32(r[unix.SizeofNlMsghdr:])); e != 0 {
+				return unix.Errno(e)
+			}
+			return nil
+		}
+	}
+}
