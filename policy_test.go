@@ -121,7 +121,7 @@ var imports = policy.Table{
 	},
 	"ladder": {
 		Vitro: []string{"seq", "wire", "tcp"},
-		Std:   with(values, "fmt", "html"),
+		Std:   with(values, "fmt", "html", "regexp"),
 		Why: map[string]string{
 			"*":     "the notation is read and written by all above it",
 			"trace": "a trace is printed as a ladder, and a ladder needs no trace",
