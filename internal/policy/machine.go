@@ -127,7 +127,10 @@ func (f *File) stateSwitch(sw *ast.SwitchStmt) []Finding {
 	var named []string
 	var def *ast.CaseClause
 	for _, stmt := range sw.Body.List {
-		clause := stmt.(*ast.CaseClause)
+		clause, ok := stmt.(*ast.CaseClause)
+		if !ok {
+			continue
+		}
 		if clause.List == nil {
 			def = clause
 		}

@@ -1,0 +1,111 @@
+# Everything the project does to itself, by one word each: make help.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+GO ?= go
+FUZZTIME ?= 1m
+BENCH ?= .
+
+# The modules that go.work joins, and all their packages: in a workspace one go command
+# takes them together.
+MODULES := $(shell $(GO) work edit -json | sed -n 's/.*"DiskPath": "\(.*\)".*/\1/p')
+PACKAGES := $(patsubst %,%/...,$(MODULES))
+# The judges take root, the kernel and minutes; without them a test run is for any desk.
+DESK := $(filter-out ./judges/...,$(PACKAGES))
+JUDGES := $(filter ./judges/...,$(PACKAGES))
+
+LINT_VERSION := v2.15.0
+LINT := $(CURDIR)/bin/golangci-lint-$(LINT_VERSION)
+
+# What must build beside this machine: other kernels, and one where an int has 32 bits.
+CROSS := darwin/arm64 windows/amd64 freebsd/amd64 linux/386
+
+# While the machine is being written not every requirement has its code and test. Empty this
+# line, and `make test` asks for all of them and for RFC.md to be up to date.
+REQUIREMENTS := -incomplete
+
+.PHONY: help
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+.PHONY: test
+test: fmt-check policy rfc-check lint cross unit race judges ## all that CI runs: every target below up to judges
+
+.PHONY: fmt-check
+fmt-check: ## is every file formatted?
+	@bad=$$(gofmt -l .); if [ -n "$$bad" ]; then echo "not formatted (make fmt):" $$bad >&2; exit 1; fi
+
+.PHONY: policy
+policy: ## the laws of the tree: imports, purity, the funnel, lengths, modules
+	$(GO) test -count=1 . ./internal/policy
+
+.PHONY: rfc-check
+rfc-check: ## has each requirement of RFC 9293 its code and its test, or a debt?
+	$(GO) run ./internal/requirements -check $(REQUIREMENTS)
+
+.PHONY: lint
+lint: $(LINT) ## golangci-lint in every module
+	@for m in $(MODULES); do echo "golangci-lint $$m"; (cd $$m && $(LINT) run --config $(CURDIR)/.golangci.yml ./...); done
+
+# Built once, in about a minute; the version is in the name, so a new one is built anew.
+$(LINT):
+	GOBIN=$(CURDIR)/bin GOWORK=off $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINT_VERSION)
+	mv bin/golangci-lint $@
+
+.PHONY: cross
+cross: ## does the library compile, tests too, for other systems?
+	@for t in $(CROSS); do echo "go vet $$t"; GOOS=$${t%/*} GOARCH=$${t#*/} CGO_ENABLED=0 $(GO) vet ./...; done
+
+.PHONY: unit
+unit: ## tests, fuzz seeds among them
+	$(GO) test $(DESK)
+
+.PHONY: race
+race: ## the same under the race detector
+	$(GO) test -race $(DESK)
+
+.PHONY: judges
+judges: ## the kernel and real programs as peers: as root, in network namespaces
+	$(if $(JUDGES),$(GO) test -count=1 -timeout 15m $(JUDGES),@echo "no module judges in this tree")
+
+.PHONY: fuzz-seeds
+fuzz-seeds: ## the seeds of every fuzz target, alone
+	$(GO) test -run '^Fuzz' $(PACKAGES)
+
+.PHONY: fuzz
+fuzz: ## every fuzz target for FUZZTIME (1m); FUZZ=regexp picks some
+	@$(GO) test -list '^Fuzz' $(PACKAGES) | awk '/^Fuzz/ { f[n++] = $$1 } /^ok/ { for (i = 0; i < n; i++) print $$2, f[i]; n = 0 }' | \
+	{ grep -E '$(or $(FUZZ),.)' || { echo "no fuzz target matches" >&2; exit 1; }; } | \
+	while read -r package target; do \
+		echo "$$package $$target"; \
+		$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$package" < /dev/null; \
+	done
+
+.PHONY: bench
+bench: ## benchmarks; BENCH=regexp picks some
+	@uname -srm; sed -n 's/^model name.*: //p' /proc/cpuinfo 2>/dev/null | sort | uniq -c || true; $(GO) version
+	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem $(PACKAGES)
+
+.PHONY: cover
+cover: ## which statements no test reaches: coverage.out, and the sum
+	$(GO) test -coverpkg=./... -coverprofile=coverage.out ./...
+	$(GO) tool cover -func=coverage.out | tail -n 1
+
+.PHONY: rfc
+rfc: ## write RFC.md from the tags in the tree
+	$(GO) run ./internal/requirements
+
+.PHONY: build
+build: ## bin/vitro, and everything else compiled
+	$(GO) build $(PACKAGES)
+	$(if $(filter ./cmd/vitro,$(MODULES)),$(GO) build -o bin/vitro ./cmd/vitro,@echo "no module cmd/vitro in this tree")
+
+.PHONY: fmt
+fmt: ## gofmt everything
+	gofmt -l -w .
+
+.PHONY: clean
+clean: ## remove what was built
+	rm -rf bin coverage.out
