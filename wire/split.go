@@ -6,14 +6,13 @@ package wire
 //
 //	for n := sp.Next(buf); n > 0; n = sp.Next(buf) { send(buf[:n]) }
 type Splitter struct {
-	packet []byte // views of the packet given to Start
+	packet []byte // views of the packet given to Start; nil when nothing is left
 	text   []byte // what is left
 	head   int    // octets of IP and TCP header
 	ip     int    // octets of IP header
 	gso    int
 	at     int // how many octets of text have gone
 	count  int // how many packets have gone
-	done   bool
 }
 
 // Start sets sp to cut b into packets of at most gso octets of text each; b must stay as
@@ -24,7 +23,7 @@ type Splitter struct {
 // the sender sent it cannot know: a packet that arrived is verified before it is cut,
 // since every piece gets a checksum that fits.
 func (sp *Splitter) Start(b []byte, gso uint16) Fault {
-	*sp = Splitter{done: true}
+	*sp = Splitter{}
 	var ip IP
 	if f := ParseIP(b, &ip); f != FaultNone {
 		return f
@@ -54,7 +53,7 @@ func (sp *Splitter) MaxLen() int { return sp.head + min(sp.gso, len(sp.text)) }
 // Left returns how many packets Next has still to write.
 func (sp *Splitter) Left() int {
 	switch {
-	case sp.done:
+	case sp.packet == nil:
 		return 0
 	case len(sp.text) == 0:
 		return 1
@@ -71,13 +70,13 @@ func (sp *Splitter) Left() int {
 // identification counts up where the packet may be fragmented, as RFC 6864 section 4.3
 // demands, and stays where it has no meaning.
 func (sp *Splitter) Next(dst []byte) int {
-	if sp.done {
+	if sp.packet == nil {
 		return 0
 	}
 	n := min(sp.gso, len(sp.text))
 	text := sp.text[:n]
 	sp.text = sp.text[n:]
-	sp.done = len(sp.text) == 0
+	last := len(sp.text) == 0
 
 	dst = dst[:sp.head+n]
 	copy(dst, sp.packet[:sp.head])
@@ -86,7 +85,7 @@ func (sp *Splitter) Next(dst []byte) int {
 	h := TCP(dst[sp.ip:])
 	orig := TCP(sp.packet[sp.ip:])
 	flags := orig.Flags()
-	if !sp.done {
+	if !last {
 		flags &^= PSH | FIN
 	}
 	if sp.at > 0 {
@@ -108,6 +107,9 @@ func (sp *Splitter) Next(dst []byte) int {
 
 	sp.at += n
 	sp.count++
+	if last {
+		sp.packet = nil
+	}
 	return len(dst)
 }
 
