@@ -41,7 +41,11 @@ func Open(c Config) (*Device, error) {
 // FromFD makes a Device of an open file: a TUN that another program has opened and set up
 // (and passed on, as Android's VpnService does), with or without virtio-net header, or a
 // socket that keeps the bounds of packets (SOCK_SEQPACKET, SOCK_DGRAM) and carries plain IP
-// packets. MTU is in octets; 0 means that of the interface as the calling thread's network
+// packets. A TUN must have been opened with IFF_NO_PI; the kernel does not tell (TUNGETIFF
+// sets that bit as IFF_NOFILTER too), so that the first packet without it ends the Device,
+// and Err says so.
+//
+// MTU is in octets; 0 means that of the interface as the calling thread's network
 // namespace knows it, and link.DefaultMTU where it does not.
 //
 // The Device owns the file from then on, and has made it non-blocking. After an error the
@@ -91,9 +95,6 @@ func describeFD(fd int) (name string, vnet int, err error) {
 	name, flags := req.Name(), req.flags
 	if flags&unix.IFF_TUN == 0 {
 		return "", 0, fmt.Errorf("tun: file descriptor %d is %s, a TAP: it carries Ethernet frames, and IP packets are needed", fd, name)
-	}
-	if flags&unix.IFF_NO_PI == 0 {
-		return "", 0, fmt.Errorf("tun: file descriptor %d (%s) was opened without IFF_NO_PI: open it with that flag", fd, name)
 	}
 	if flags&unix.IFF_VNET_HDR != 0 {
 		if vnet, err = unix.IoctlGetInt(fd, unix.TUNGETVNETHDRSZ); err != nil {

@@ -1,6 +1,7 @@
 package tun
 
 import (
+	"errors"
 	"io"
 
 	"golang.org/x/sys/unix"
@@ -18,6 +19,8 @@ const (
 	// arenaAlign is where packets begin in the arena.
 	arenaAlign = 8
 )
+
+var errPI = errors.New("the file was opened without IFF_NO_PI, so that packets have a header of four octets; open it with that flag")
 
 // reader reads one queue in batches.
 type reader struct {
@@ -68,6 +71,10 @@ func (rd *reader) fill(fd uintptr) bool {
 			break
 		}
 		n -= rd.d.vnet
+		if hasPI(b[:n+rd.d.vnet], rd.d.vnet) {
+			rd.err = errPI
+			break
+		}
 		if !rd.add(at, n) {
 			invalid++
 			continue

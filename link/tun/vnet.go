@@ -182,3 +182,19 @@ func finishSum(b []byte, start, field int) {
 	}
 	binary.BigEndian.PutUint16(b[field:], sum)
 }
+
+// hasPI reports whether what was read begins with struct tun_pi: two octets of flags and
+// an EtherType, before the virtio-net header of vnet octets and the packet. No IP packet
+// has version 0, and no virtio-net header without flags states a header length.
+func hasPI(b []byte, vnet int) bool {
+	if len(b) <= 4+vnet || b[0] != 0 || b[1] != 0 {
+		return false
+	}
+	switch binary.BigEndian.Uint16(b[2:]) {
+	case 0x0800:
+		return wire.Version(b[4+vnet:]) == 4
+	case 0x86dd:
+		return wire.Version(b[4+vnet:]) == 6
+	}
+	return false
+}
