@@ -8,23 +8,26 @@ import (
 	"github.com/vitro-net/vitro/wire"
 )
 
-// texts returns what stands above and below an arrow.
-func (a *arrow) texts() (above, below string) {
-	above = a.seg.Ctl.String()
-	if above == "" {
-		above = "no CTL"
+// texts returns the two rows of text of an arrow.
+func (a *arrow) texts() (ctl, num string) {
+	ctl = a.seg.Ctl.String()
+	if ctl == "" {
+		ctl = "no CTL"
 	}
 	if a.duplicate {
-		above += " (duplicate)"
+		ctl += " (duplicate)"
 	}
-	below = "SEQ=" + a.seg.Seq.String()
+	if a.again {
+		return ctl, "" // its numbers stand at the first
+	}
+	num = "SEQ=" + a.seg.Seq.String()
 	if a.seg.Ctl.Has(wire.ACK) {
-		below += " ACK=" + a.seg.Ack.String()
+		num += " ACK=" + a.seg.Ack.String()
 	}
 	if a.seg.Len > 0 {
-		below += fmt.Sprintf(" LEN=%d", a.seg.Len)
+		num += fmt.Sprintf(" LEN=%d", a.seg.Len)
 	}
-	return above, below
+	return ctl, num
 }
 
 // box is a rectangle at an angle: a label, or (flat) an arrow.
@@ -54,19 +57,52 @@ func (a *arrow) line() box {
 	return box{(a.x1 + a.x2) / 2, (a.y1 + a.y2) / 2, dx / n, dy / n, n / 2, 1}
 }
 
-// labelBox is the arrow's text at a part of its way.
-func (a *arrow) labelBox(at float64) box {
-	above, below := a.texts()
-	chars := max(utf8.RuneCountInString(above), utf8.RuneCountInString(below))
+// labelSide is how an arrow's two rows of text stand to it.
+type labelSide uint8
+
+const (
+	astride labelSide = iota // one above, one below
+	above
+	below
+)
+
+// labelPlace is where an arrow's text stands.
+type labelPlace struct {
+	at   float64 // part of the way
+	side labelSide
+}
+
+// baselines returns the distances of the two rows of text from the arrow, downwards.
+func (s labelSide) baselines() (ctl, num float64) {
+	switch s {
+	case above:
+		return -20, -6
+	case below:
+		return 15, 29
+	case astride:
+	}
+	return -6, 15
+}
+
+// labelBox is the arrow's text at a place.
+func (a *arrow) labelBox(at labelPlace) box {
+	ctl, num := a.texts()
+	chars := max(utf8.RuneCountInString(ctl), utf8.RuneCountInString(num))
 	b := a.line()
-	b.x, b.y = a.x1+(a.x2-a.x1)*at, a.y1+(a.y2-a.y1)*at
-	b.halfW, b.halfH = float64(chars)*advance/2+4, 17
+	if b.cos < 0 {
+		b.cos, b.sin = -b.cos, -b.sin // text reads from left to right
+	}
+	yCtl, yNum := at.side.baselines()
+	top, bottom := yCtl-textSize*0.8, yNum+textSize*0.3
+	down := (top + bottom) / 2
+	b.x, b.y = a.x1+(a.x2-a.x1)*at.at-b.sin*down, a.y1+(a.y2-a.y1)*at.at+b.cos*down
+	b.halfW, b.halfH = float64(chars)*advance/2+3, (bottom-top)/2
 	return b
 }
 
-// labelPlaces are the places where an arrow's text may stand, the best first: in its middle, else
-// nearer to its sender, else nearer to its receiver.
-var labelPlaces = []float64{0.5, 0.42, 0.36, 0.3, 0.58, 0.64, 0.7, 0.26, 0.74, 0.22, 0.78, 0.2, 0.8}
+// labelParts are the parts of the way at which an arrow's text may stand, the best first: in its
+// middle, else nearer to its sender, else nearer to its receiver.
+var labelParts = []float64{0.5, 0.42, 0.36, 0.3, 0.58, 0.64, 0.7, 0.26, 0.74, 0.22, 0.78, 0.2, 0.8}
 
 // nearby is how many arrows before and after one, in order of time, its text may touch. It keeps
 // the picture of a long run from taking the square of its length.
@@ -78,10 +114,13 @@ func (p *picture) placeLabels() {
 	for range 2 {
 		for i := range p.arrows {
 			a := &p.arrows[i]
-			best, fewest := 0.5, math.MaxInt
-			for _, at := range labelPlaces {
-				if n := p.touched(i, a.labelBox(at)); n < fewest {
-					best, fewest = at, n
+			best, fewest := labelPlace{}, math.MaxInt
+			for _, side := range []labelSide{astride, above, below} {
+				for _, part := range labelParts {
+					at := labelPlace{part, side}
+					if n := p.touched(i, a.labelBox(at)); n < fewest {
+						best, fewest = at, n
+					}
 				}
 			}
 			a.label = best

@@ -11,13 +11,13 @@ import (
 // Measures of the picture, in its units (pixels at full size). Widths of text are those of a
 // monospaced face, an advance of at most 0.61 of its size, so that layout needs no font.
 const (
-	flightHeight = 58.0  // of the shortest flight
+	flightHeight = 60.0  // of the shortest flight
 	minGap       = 42.0  // between two instants
 	maxGap       = 3.0   // flights; what is longer is broken
 	brokenGap    = 78.0  // height of a broken gap
 	slotHeight   = 42.0  // between two deeds of a peer at one instant
 	stateHeight  = 20.0  // between two states of one deed
-	laneWidth    = 520.0 // between the lifelines
+	laneWidth    = 560.0 // between the lifelines
 	bandWidth    = 12.0
 	textSize     = 12.0
 	advance      = textSize * 0.61
@@ -67,9 +67,10 @@ type arrow struct {
 	seg            *Segment
 	x1, y1, x2, y2 float64
 	fate           Fate
-	dashed         bool    // part of its way is not known
-	duplicate      bool    // "(duplicate)"
-	label          float64 // where its text stands, as a part of the way
+	dashed         bool // part of its way is not known
+	duplicate      bool // "(duplicate)"
+	again          bool // it is one of a segment drawn already
+	label          labelPlace
 }
 
 type band struct {
@@ -288,7 +289,7 @@ func (p *picture) makeArrows() {
 		}
 		s := &p.r.sent[d.id]
 		x1, x2 := p.inner(s.from), p.inner(s.from.Other())
-		a := arrow{seg: &s.seg, x1: x1, x2: x2, label: 0.5}
+		a := arrow{seg: &s.seg, x1: x1, x2: x2, label: labelPlace{at: 0.5}}
 		part := func(f float64) float64 { return x1 + (x2-x1)*f }
 		switch {
 		case d.kind == departs && d.meet >= 0:
@@ -309,6 +310,7 @@ func (p *picture) makeArrows() {
 			a.x1, a.y1 = part(doubledAt), a.y2-flightHeight*(1-doubledAt)
 			if w, ok := ways[d.id]; ok { // it leaves the way of the first
 				a.y1 = w.y1 + (w.y2-w.y1)*doubledAt
+				a.again = true
 			}
 		}
 		p.arrows = append(p.arrows, a)

@@ -220,16 +220,17 @@ func (d *drawing) arrow(a *arrow) {
 		}
 		d.text("sub"+anchor, a.x2+side, a.y2, "still in the network")
 	}
-	above, below := a.texts()
+	ctl, nums := a.texts()
+	yCtl, yNum := a.label.side.baselines()
 	if a.x2 < a.x1 {
 		angle += 180 // text reads from left to right
 	}
 	if angle > 180 {
 		angle -= 360
 	}
-	x, y := a.x1+(a.x2-a.x1)*a.label, a.y1+(a.y2-a.y1)*a.label
-	d.put(`<g transform="translate(%v %v) rotate(%v)"><text class="ctl mid %v" y="-6">%v</text><text class="num mid" y="15">%v</text></g>`+"\n",
-		x, y, angle, ctlClass(a.seg.Ctl), escape(above), escape(below))
+	x, y := a.x1+(a.x2-a.x1)*a.label.at, a.y1+(a.y2-a.y1)*a.label.at
+	d.put(`<g transform="translate(%v %v) rotate(%v)"><text class="ctl mid %v" y="%v">%v</text><text class="num mid" y="%v">%v</text></g>`+"\n",
+		x, y, angle, ctlClass(a.seg.Ctl), yCtl, escape(ctl), yNum, escape(nums))
 }
 
 // ctlClass colours the control bits by what they do to the connection.
