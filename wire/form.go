@@ -113,7 +113,7 @@ func AppendSegment(b []byte, f *Flow, s *Segment, sum Checksum) []byte {
 // section 3), and are therefore atomic: "originating sources MAY set the IPv4 ID field
 // of atomic datagrams to any value" (RFC 6864 section 4.1), which is 0 here.
 func putIP(b []byte, src, dst *Addr, proto, tc, hopLimit uint8) int {
-	if hopLimit == 0 {
+	if hopLimit == 0 { // any other goes as the caller has configured it: MUST-49
 		hopLimit = DefaultHopLimit
 	}
 	if src.Is4() {

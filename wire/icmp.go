@@ -151,7 +151,7 @@ func kindOf(v6 bool, typ, code uint8) ICMPKind {
 		return ICMPTimeExceeded
 	case v4ParameterProblem:
 		return ICMPParameterProblem
-	case v4SourceQuench: // MUST-55 is the stack's: RFC 6633 section 3, silently discard
+	case v4SourceQuench: // for the stack to discard in silence, RFC 6633 section 3
 		return ICMPSourceQuench
 	}
 	return ICMPOther

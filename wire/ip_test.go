@@ -131,7 +131,7 @@ func TestIPv4Options(t *testing.T) {
 		{"end and padding", []byte{0, 9, 9, 9}, wire.FaultNone, false, 0},
 		{"no-operation", []byte{1, 1, 1, 1}, wire.FaultNone, false, 0},
 		{"unknown", []byte{30, 5, 1, 2, 3, 200, 2, 0}, wire.FaultNone, false, 0},
-		{"record route and timestamp (MAY-10, MAY-11) are not understood", []byte{7, 7, 4, 0, 0, 0, 0, 68, 4, 5, 0}, wire.FaultNone, false, 0},
+		{"record route and timestamp are not supported, and skipped", []byte{7, 7, 4, 0, 0, 0, 0, 68, 4, 5, 0}, wire.FaultNone, false, 0},
 		{"loose source route", []byte{1, 131, 7, 4, 1, 2, 3, 4}, wire.FaultNone, true, 0},
 		{"strict source route", []byte{137, 7, 4, 1, 2, 3, 4}, wire.FaultNone, true, 0},
 		{"length 0", []byte{30, 0, 0, 0}, wire.FaultIPOption, false, 21},

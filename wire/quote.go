@@ -2,7 +2,8 @@ package wire
 
 import "github.com/vitro-net/vitro/seq"
 
-// Quote is what an ICMP error tells of the packet that caused it, as much as was quoted.
+// Quote is what an ICMP error tells of the packet that caused it, as much as was quoted:
+// "the necessary demultiplexing information", RFC 9293 section 3.9.2.2. MUST-54
 type Quote struct {
 	// Flow is that of the packet as its sender sees it: we sent it, so Local is its
 	// source. The ports are 0 for a protocol without.
