@@ -17,7 +17,7 @@ DESK := $(filter-out ./judges/...,$(PACKAGES))
 JUDGES := $(filter ./judges/...,$(PACKAGES))
 
 LINT_VERSION := v2.15.0
-LINT := $(CURDIR)/bin/golangci-lint-$(LINT_VERSION)
+LINT := bin/golangci-lint-$(LINT_VERSION)
 
 # What must build beside this machine: other kernels, and one where an int has 32 bits.
 CROSS := darwin/arm64 windows/amd64 freebsd/amd64 linux/386
@@ -47,11 +47,11 @@ rfc-check: ## has each requirement of RFC 9293 its code and its test, or a debt?
 
 .PHONY: lint
 lint: $(LINT) ## golangci-lint in every module
-	@for m in $(MODULES); do echo "golangci-lint $$m"; (cd $$m && $(LINT) run --config $(CURDIR)/.golangci.yml ./...); done
+	@for m in $(MODULES); do echo "golangci-lint $$m"; (cd $$m && "$(CURDIR)/$(LINT)" run --config "$(CURDIR)/.golangci.yml" ./...); done
 
 # Built once, in about a minute; the version is in the name, so a new one is built anew.
 $(LINT):
-	GOBIN=$(CURDIR)/bin GOWORK=off $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINT_VERSION)
+	GOBIN="$(CURDIR)/bin" GOWORK=off $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINT_VERSION)
 	mv bin/golangci-lint $@
 
 .PHONY: cross
