@@ -325,3 +325,57 @@ func TestWidth(t *testing.T) {
 		t.Errorf("wide:\n%s\nnarrow:\n%s", wide, text)
 	}
 }
+
+// What is reported after a departure, or at a later instant than an arrival, is a line of its own;
+// and a segment that A outlives is not shown as received before A gave up.
+func TestWhatBelongsTogether(t *testing.T) {
+	s := newStage(tcp.Established, tcp.Established)
+	data := s.depart(A, withText(sg(1, 1, wire.ACK), 10))
+	s.state(A, tcp.FinWait1) // after the departure: for another reason
+	s.wait(500 * ms)
+	s.note(A, "user timeout")
+	s.state(A, tcp.Closed)
+	rst := s.depart(A, sg(11, 1, wire.RST|wire.ACK))
+	s.wait(500 * ms)
+	s.arrive(data)
+	s.wait(10 * ms)
+	s.arrive(rst)
+	s.wait(10 * ms)
+	s.state(B, tcp.Closed) // later than the arrival
+	want := `
+1.  ESTABLISHED                                        ESTABLISHED
+2.  0.000s  ESTABLISHED --> <SEQ=1><ACK=1><LEN=10><CTL=ACK> ... ESTABLISHED
+3.  0.000s  FIN-WAIT-1                                 ESTABLISHED
+4.  0.500s  (user timeout)
+    CLOSED --> <SEQ=11><ACK=1><CTL=RST,ACK>        ... ESTABLISHED
+5.  1.000s  CLOSED ... <SEQ=1><ACK=1><LEN=10><CTL=ACK> --> ESTABLISHED
+6.  1.010s  CLOSED ... <SEQ=11><ACK=1><CTL=RST,ACK>    --> ESTABLISHED
+7.  1.020s  CLOSED                                     CLOSED
+`
+	got := parse(t, s.Ladder().Print(PrintOptions{Times: TimesAbsolute, Brief: true}))
+	if w := parse(t, want); !reflect.DeepEqual(got, w) {
+		t.Errorf("got\n%v\nwant\n%v", got, w)
+	}
+}
+
+// What a program puts into a ladder is printed so that it reads the same, awkward as it may be.
+func TestPrintAwkward(t *testing.T) {
+	l := &Ladder{
+		Sentence: strings.Repeat("a word or two ", 5) + "RFC 793 " + strings.Repeat("and some ", 8) + "1. Figure 2: # more.",
+		Peers:    defaultPeers,
+		Lines: []Line{
+			{Number: 1, Ends: [2]End{{Note: strings.Repeat("long ", 9) + "comment"}, {Note: "b"}}},
+			{Ends: [2]End{{State: tcp.Listen, Known: true}, {}}},
+			{Number: 999, Ends: [2]End{{}, {State: tcp.TimeWait, Known: true, Note: "nested (comment)"}}},
+		},
+	}
+	if m := parse(t, l.String()); !reflect.DeepEqual(l, m) {
+		t.Errorf("%v\nreads as\n%v", l, m)
+	}
+	// What cannot stand in the notation becomes the nearest that can.
+	l.Lines[0].Ends[A].Note, l.Peers[A] = "a) b\n(c", "1. \x00"
+	m := parse(t, l.String())
+	if got := m.Lines[0].Ends[A].Note; got != "a] b [c" || m.Peers != defaultPeers {
+		t.Errorf("got %q, %q", got, m.Peers)
+	}
+}
