@@ -361,7 +361,7 @@ func endOf(n int, toks []token, e *End) error {
 				return &ParseError{n, t.col + 1, "a second comment at one peer; give it a row of its own"}
 			}
 			e.Note = t.text
-		default:
+		case tokArrow, tokFields, tokWhy:
 			return &ParseError{n, t.col + 1, fmt.Sprintf("%s without a segment", t.text)}
 		}
 	}

@@ -257,9 +257,9 @@ func (ip *IP) readIPv6Options(at, size int) Fault {
 			case 1: // "discard the packet"
 				return FaultIPv6OptionUnknown
 			case 2: // answer "regardless of whether or not the packet's Destination Address was a multicast"
-				ip.problem(FaultIPv6OptionUnknown, problemOption, i)
+				fault := ip.problem(FaultIPv6OptionUnknown, problemOption, i)
 				ip.Problem = true
-				return FaultIPv6OptionUnknown
+				return fault
 			case 3: // answer "only if the packet's Destination Address was not a multicast address"
 				return ip.problem(FaultIPv6OptionUnknown, problemOption, i)
 			}
