@@ -341,6 +341,9 @@ func (p *printer) why(line *Line, right bool) {
 		if p.o.Why == WhysClause {
 			w.Sentence = ""
 		}
+		if w.Clause == "" && w.Sentence == "" {
+			continue
+		}
 		texts = append(texts, w.String())
 		widest = max(widest, utf8.RuneCountInString(w.String()))
 	}
@@ -351,7 +354,12 @@ func (p *printer) why(line *Line, right bool) {
 		room = max(p.o.Width-col-2, 24)
 	}
 	for i, text := range texts {
-		for _, row := range wrap(text, room, goesOn) {
+		// "A by" stays with the word after it: without one, the row would be no reason.
+		opening := len("A by ")
+		for k, row := range wrap(text[opening:], room-opening, goesOn) {
+			if k == 0 {
+				row = text[:opening] + row
+			}
 			if !right || i > 0 {
 				p.end()
 			}
