@@ -111,7 +111,10 @@ func (ip *IP) readIPv4Options(b []byte) Fault {
 			ip.SourceRoute = true
 		default: // MUST-50: "ignore options that it does not understand"
 		}
-		if at+1 >= len(b) || b[at+1] < 2 || at+int(b[at+1]) > len(b) {
+		if at+1 == len(b) { // no octet left for the length: point at the option itself
+			return ip.problem(FaultIPOption, 0, IPv4HeaderLen+at)
+		}
+		if b[at+1] < 2 || at+int(b[at+1]) > len(b) {
 			return ip.problem(FaultIPOption, 0, IPv4HeaderLen+at+1)
 		}
 		at += int(b[at+1])

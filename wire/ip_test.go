@@ -137,7 +137,7 @@ func TestIPv4Options(t *testing.T) {
 		{"length 0", []byte{30, 0, 0, 0}, wire.FaultIPOption, false, 21},
 		{"length 1", []byte{1, 30, 1, 0}, wire.FaultIPOption, false, 22},
 		{"past the header", []byte{1, 1, 30, 3}, wire.FaultIPOption, false, 23},
-		{"no octet for the length", []byte{1, 1, 1, 30}, wire.FaultIPOption, false, 24},
+		{"no octet for the length", []byte{1, 1, 1, 30}, wire.FaultIPOption, false, 23},
 	}
 	for _, tt := range tests {
 		b := ipv4(dst4, 6, tt.opts, []byte("payload"))
