@@ -2,6 +2,9 @@ package tun
 
 import "github.com/vitro-net/vitro/wire"
 
+// arenaAlign is where the packets of a batch begin in their buffer, in octets.
+const arenaAlign = 8
+
 // merge joins runs of consecutive TCP packets of one connection to super-segments, in
 // place, and returns the shorter batch: receive coalescing, for where the kernel hands out
 // single segments. The packets of a batch lie one behind the other in one buffer, so that

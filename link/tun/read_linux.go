@@ -16,8 +16,6 @@ const (
 	// arenaLen holds one batch: at least four packets of the largest size, more than
 	// maxBatch of 1500 octets. It is meant to stay in the processor's second cache.
 	arenaLen = 5 << 16
-	// arenaAlign is where packets begin in the arena.
-	arenaAlign = 8
 )
 
 var errPI = errors.New("the file was opened without IFF_NO_PI, so that packets have a header of four octets; open it with that flag")
