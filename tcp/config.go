@@ -1,0 +1,140 @@
+package tcp
+
+import (
+	"time"
+
+	"github.com/vitro-net/vitro/seq"
+	"github.com/vitro-net/vitro/wire"
+)
+
+// Defaults of Config.
+const (
+	DefaultReceiveBuffer     = 1 << 20
+	DefaultSendBuffer        = 1 << 20
+	DefaultMSL               = 30 * time.Second
+	DefaultDelayedAck        = 40 * time.Millisecond
+	DefaultMinRTO            = 200 * time.Millisecond
+	DefaultMaxRTO            = 60 * time.Second
+	DefaultUserTimeout       = 5 * time.Minute
+	DefaultSynTimeout        = 3 * time.Minute
+	DefaultKeepAliveIdle     = 2 * time.Hour
+	DefaultKeepAliveInterval = 75 * time.Second
+	DefaultKeepAliveCount    = 9
+	DefaultFinWait2Timeout   = 60 * time.Second
+	DefaultMinSendMSS        = 48
+	DefaultR1                = 3
+)
+
+// Limits that RFC texts set.
+const (
+	maxDelayedAck  = 500 * time.Millisecond // MUST-40: "the delay MUST be less than 0.5 seconds"
+	initialRTO     = time.Second            // RFC 6298 section 2.1
+	maxWindowShift = 14                     // RFC 7323 section 2.3
+	timestampTick  = time.Millisecond       // RFC 7323 section 5.4: 1 ms to 1 s
+	maxReceive     = 1 << 30                // RFC 7323 section 2.3: the largest window
+)
+
+// Config is what many connections share. The zero value works: each zero field means
+// its default, which New fills in. Connections that share a Config share its buffers
+// too, so they are called under one lock; do not change a Config that is in use.
+type Config struct {
+	// ReceiveBuffer is the most a connection holds of what has arrived and not been
+	// read, in octets. Default 1 MiB, at most 1 GiB (RFC 7323 section 2.3).
+	ReceiveBuffer int
+	// SendBuffer is the most a connection holds of what has been sent by the user and not
+	// been acknowledged, in octets. Default 1 MiB.
+	SendBuffer int
+
+	// MSL is the maximum segment lifetime; TIME-WAIT lasts twice as long (MUST-13).
+	// Default 30 s: RFC 9293 section 3.4.2 says 2 minutes and calls it "an engineering
+	// choice"; 30 s is what deployed hosts use.
+	MSL time.Duration
+	// DelayedAck is how long an acknowledgment waits for company (RFC 9293 section
+	// 3.8.6.3). Default 40 ms, less than 500 ms (MUST-40); negative: never.
+	DelayedAck time.Duration
+	// MinRTO is the least retransmission timeout. Default 200 ms, as Linux; RFC 6298
+	// section 2.4 says 1 s SHOULD be it, and that research may find a smaller one.
+	MinRTO time.Duration
+	// MaxRTO is the largest timeout after backoff. Default 60 s, the least that RFC 6298
+	// section 2.5 allows.
+	MaxRTO time.Duration
+	// UserTimeout is R2 of RFC 9293 section 3.8.3: a connection whose data stays without
+	// an acknowledgment that long is aborted. Default 5 minutes, the "present global
+	// default" of section 3.9.1.1; negative: never. Conn.SetUserTimeout overrides it.
+	UserTimeout time.Duration
+	// SynTimeout is R2 for a SYN. Default 3 minutes (MUST-23).
+	SynTimeout time.Duration
+	// R1 is after how many retransmissions of one segment the user is told (SHLD-9,
+	// SHLD-10). Default 3.
+	R1 int
+	// FinWait2Timeout is how long a connection stays in FIN-WAIT-2 when nobody can read
+	// from it any more (the user called CloseReceive with Gone). Default 60 s.
+	FinWait2Timeout time.Duration
+	// MinSendMSS is the least SendMSS a peer can make us use, in octets. Default 48:
+	// less would let a peer turn one octet of text into one packet (CVE-2019-11479).
+	MinSendMSS int
+
+	// NoDelay switches the Nagle algorithm (RFC 9293 section 3.7.4) off in new
+	// connections; Conn.SetNoDelay does so in one (MUST-17).
+	NoDelay bool
+	// NoTimestamps, NoSACK and NoWindowScale keep new connections from offering and
+	// accepting the options of RFC 7323 and RFC 2018.
+	NoTimestamps, NoSACK, NoWindowScale bool
+
+	// Secret keys the initial sequence numbers (RFC 6528) and timestamp offsets. Whoever
+	// owns the Config fills it with random octets; the machine has no randomness.
+	Secret [16]byte
+	// ISN, when set, chooses initial sequence numbers instead of RFC 6528: for tests and
+	// the demonstration. Anybody who can guess the numbers can forge segments.
+	ISN func(now Time, flow wire.Flow) seq.Num
+
+	// Trace, when set, is told what the machine does and why.
+	Trace *Trace
+
+	ready bool
+	pool  pool
+}
+
+// Trace is a set of functions, each called when it is set, at the instant of the event
+// and under the connection's lock: they must not call the connection's methods other
+// than Status, and must not keep the segment. The path of in-order data and its
+// acknowledgment calls none of them.
+type Trace struct {
+	// Become is told of each change of state.
+	Become func(c *Conn, now Time, from, to State, rule Rule)
+	// Drop is told of each segment that arrived and was not used.
+	Drop func(c *Conn, now Time, seg *wire.Segment, rule Rule)
+	// Retransmit is told when octets from first on, n of them, are to be sent again.
+	Retransmit func(c *Conn, now Time, first seq.Num, n uint32, rule Rule)
+	// Timeout is told when a timer has run out.
+	Timeout func(c *Conn, now Time, rule Rule)
+}
+
+func orDefault[T int | time.Duration](p *T, def T) {
+	if *p == 0 {
+		*p = def
+	}
+}
+
+// setDefaults fills what is zero and bounds what has a limit.
+func (cfg *Config) setDefaults() {
+	if cfg.ready {
+		return
+	}
+	cfg.ready = true
+	orDefault(&cfg.ReceiveBuffer, DefaultReceiveBuffer)
+	orDefault(&cfg.SendBuffer, DefaultSendBuffer)
+	orDefault(&cfg.MSL, DefaultMSL)
+	orDefault(&cfg.DelayedAck, DefaultDelayedAck)
+	orDefault(&cfg.MinRTO, DefaultMinRTO)
+	orDefault(&cfg.MaxRTO, DefaultMaxRTO)
+	orDefault(&cfg.UserTimeout, DefaultUserTimeout)
+	orDefault(&cfg.SynTimeout, DefaultSynTimeout)
+	orDefault(&cfg.R1, DefaultR1)
+	orDefault(&cfg.FinWait2Timeout, DefaultFinWait2Timeout)
+	orDefault(&cfg.MinSendMSS, DefaultMinSendMSS)
+	cfg.ReceiveBuffer = min(max(cfg.ReceiveBuffer, 1<<12), maxReceive)
+	cfg.SendBuffer = min(max(cfg.SendBuffer, 1<<12), maxReceive)
+	cfg.DelayedAck = min(cfg.DelayedAck, maxDelayedAck-time.Millisecond) // MUST-40
+	cfg.MaxRTO = max(cfg.MaxRTO, cfg.MinRTO)
+}

@@ -1,0 +1,69 @@
+package tcp
+
+// ICMP messages: RFC 9293 section 3.9.2.2, with the checks of RFC 5927.
+
+import "github.com/vitro-net/vitro/seq"
+
+// SoftError is an error that does not end a synchronized connection: RFC 9293 section
+// 3.9.1.8, "a mechanism for reporting soft TCP error conditions to the application".
+type SoftError struct {
+	Reason     SoftReason
+	Hard       bool    // ends an attempt to connect (RFC 9293 section 3.9.2.2, Hard Errors)
+	Type, Code uint8   // of the ICMP message
+	Seq        seq.Num // what the message quotes; for ExcessiveRetransmissions, SND.UNA
+}
+
+// SoftReason says what a SoftError is about.
+type SoftReason uint8
+
+// The reasons.
+const (
+	NoSoftError SoftReason = iota
+	NetUnreachable
+	HostUnreachable
+	ProtocolUnreachable
+	PortUnreachable
+	Prohibited
+	TimeExceeded
+	ParameterProblem
+	ExcessiveRetransmissions // R1 is reached: RFC 9293 section 3.8.3
+)
+
+var softReasonNames = [...]string{"none", "network unreachable", "host unreachable", "protocol unreachable",
+	"port unreachable", "communication prohibited", "time exceeded", "parameter problem", "excessive retransmissions"}
+
+// String names the reason.
+func (r SoftReason) String() string { return softReasonNames[min(int(r), len(softReasonNames)-1)] }
+
+// SoftError returns the last soft error; its Reason is NoSoftError when there was none.
+func (c *Conn) SoftError() SoftError { return c.soft }
+
+// PacketTooBig processes the report that a segment with sequence number quoted did not fit
+// a path of mtu octets (RFC 1191, RFC 8201), and reports whether it was believed: only for
+// what is in flight, only downwards, and not below 576 octets for IPv4 and 1280 for IPv6
+// (RFC 5927 section 7). What is in flight is cut anew and sent again; it is no sign of
+// congestion (RFC 8201 section 5.4).
+func (c *Conn) PacketTooBig(now Time, quoted seq.Num, mtu int) bool {
+	floor := minPathMTU4
+	if !c.flow.Remote.Is4() {
+		floor = minPathMTU6
+	}
+	mtu = max(mtu, floor)
+	if !c.inFlight(quoted) || mtu >= int(c.mtu) {
+		return false
+	}
+	c.setPathMTU(mtu)
+	if c.snd.synAcked && c.outstanding() {
+		c.sentAgain(c.snd.una)
+		c.markLost(now, c.snd.nxt, RulePacketTooBig)
+	}
+	return true
+}
+
+// SetPathMTU tells the connection that the path carries packets of mtu octets, as the stack
+// has learned from another connection to the same host. It only lowers.
+func (c *Conn) SetPathMTU(mtu int) {
+	if mtu < int(c.pmtu()) {
+		c.setPathMTU(mtu)
+	}
+}

@@ -1,0 +1,304 @@
+package tcp
+
+// The outlet: which segment goes next. A reset, a SYN, what is deemed lost, new text and
+// FIN (RFC 9293 section 3.8.6.2.1), a probe, an acknowledgment: in this order.
+
+import (
+	"github.com/vitro-net/vitro/wire"
+)
+
+// Output fills seg with the next segment to send and reports whether there is one. Call it
+// until it returns false, after every call of Open, Send, Receive, Close, CloseReceive,
+// Abort, Arrive, Timeout, ICMP or PacketTooBig; after a batch of segments, once for all
+// (MUST-59). seg.Text and seg.TextRest are views, in force until the next call.
+func (c *Conn) Output(now Time, seg *wire.Segment) bool {
+	if c.reply.owed&owedReset != 0 {
+		c.outputReset(now, seg)
+		return true
+	}
+	switch c.state {
+	case Closed, Listen:
+		return false
+	case SynSent:
+		return c.outputSYN(now, seg)
+	case SynReceived:
+		return c.outputSYN(now, seg) || c.outputAck(now, seg)
+	case Established, CloseWait, FinWait1, Closing, LastAck:
+		return c.outputSYN(now, seg) || c.outputText(now, seg) || c.outputAck(now, seg)
+	case FinWait2, TimeWait:
+		return c.outputKeepAlive(now, seg) || c.outputAck(now, seg)
+	}
+	return false
+}
+
+// outputText sends what is lost, what is new, or a probe, so far as windows allow.
+func (c *Conn) outputText(now Time, seg *wire.Segment) bool {
+	if !c.snd.synAcked {
+		return false
+	}
+	if c.outputAgain(now, seg) || c.outputNew(now, seg) || c.outputProbe(now, seg) || c.outputKeepAlive(now, seg) {
+		return true
+	}
+	c.reply.owed &^= owedOverride
+	c.waitToSend(now)
+	return false
+}
+
+func (c *Conn) outputReset(now Time, seg *wire.Segment) {
+	c.reply.owed &^= owedReset
+	*seg = wire.Segment{Seq: c.reply.rstSeq, Flags: wire.RST, TC: c.tc, HopLimit: c.hops}
+	if c.reply.rstWithAck {
+		seg.Ack = c.reply.rstAck
+		seg.Flags |= wire.ACK
+	}
+	c.putTimestamps(now, seg) // RFC 7323 section 3.2: "SHOULD be sent in an <RST> segment"
+}
+
+// outputSYN sends <SEQ=ISS><CTL=SYN> or, once the peer's SYN has come, <SEQ=ISS><ACK=RCV.NXT>
+// <CTL=SYN,ACK>, with the options that section 3.7.1 and RFC 7323 put there (MUST-65).
+func (c *Conn) outputSYN(now Time, seg *wire.Segment) bool {
+	if c.reply.owed&owedSYN == 0 {
+		return false
+	}
+	c.reply.owed &^= owedSYN
+	*seg = wire.Segment{Seq: c.iss, Flags: wire.SYN, TC: c.tc, HopLimit: c.hops}
+	window := c.offerable()
+	if c.irs != 0 || c.rcv.nxt != 0 {
+		c.putAck(seg)
+		window = c.rcv.wnd
+	}
+	seg.Wnd = uint16(min(window, 1<<16-1)) // RFC 7323 section 2.2: not scaled
+	o := &seg.Options
+	o.Set |= wire.HasMSS // SHLD-5, MAY-3
+	o.MSS = c.receiveMSS()
+	if c.opt.scale {
+		o.Set |= wire.HasWindowScale
+		o.WindowScale = c.rcv.shift
+	}
+	if c.opt.sack {
+		o.Set |= wire.HasSACKPermitted
+	}
+	c.putTimestamps(now, seg)
+	if c.rto.count == 0 {
+		c.timeSegment(now, c.iss+1)
+	}
+	c.startRetransmission(now)
+	return true
+}
+
+// fill makes seg an acknowledgment from SND.NXT: what every segment carries "once in the
+// ESTABLISHED state".
+func (c *Conn) fill(now Time, seg *wire.Segment) {
+	*seg = wire.Segment{Seq: c.snd.nxt, TC: c.tc, HopLimit: c.hops}
+	c.putAck(seg)
+	seg.Wnd = c.windowField()
+	c.putTimestamps(now, seg)
+	c.putSACK(seg)
+}
+
+func (c *Conn) putAck(seg *wire.Segment) {
+	seg.Flags |= wire.ACK
+	seg.Ack = c.rcv.nxt
+	c.rcv.lastAck = c.rcv.nxt
+	c.rcv.pending = 0
+	c.timer.delayedAck = 0
+	c.reply.owed &^= owedACK
+}
+
+// putSACK reports what is held out of order: RFC 2018 section 4, the block that holds the
+// latest segment first.
+func (c *Conn) putSACK(seg *wire.Segment) {
+	blocks := c.sackBlocks()
+	if blocks == 0 {
+		return
+	}
+	latest := 0
+	for i, s := range c.rcv.held {
+		if s.start.LessEq(c.rcv.last) && c.rcv.last.Less(s.end) {
+			latest = i
+		}
+	}
+	seg.Options.AddBlock(c.rcv.held[latest].block())
+	for i := 0; int(seg.Options.NSACK) < blocks; i++ {
+		if i != latest {
+			seg.Options.AddBlock(c.rcv.held[i].block())
+		}
+	}
+}
+
+// sackBlocks is how many blocks the next segment has.
+func (c *Conn) sackBlocks() int {
+	switch {
+	case !c.opt.sack:
+		return 0
+	case c.opt.timestamps:
+		return min(len(c.rcv.held), wire.MaxSACKBlocks-1)
+	}
+	return min(len(c.rcv.held), wire.MaxSACKBlocks)
+}
+
+// room is how much text fits the next segment: Eff.snd.MSS less what SACK blocks take
+// (MUST-16).
+func (c *Conn) room() uint32 {
+	n := c.mss()
+	if blocks := c.sackBlocks(); blocks > 0 {
+		n -= min(sackLength+8*uint32(blocks), n-1)
+	}
+	return n
+}
+
+// outputAgain sends what is deemed lost, "the old unacknowledged data between SND.UNA and
+// SND.UNA+SND.WND" (SHLD-16).
+func (c *Conn) outputAgain(now Time, seg *wire.Segment) bool {
+	lost := c.lost()
+	if lost == 0 {
+		return false
+	}
+	from := c.rtx.next
+	edge := c.snd.una.Add(c.snd.wnd)
+	if !from.Less(edge) {
+		return false
+	}
+	mss := c.room()
+	n := min(lost, edge.Sub(from))
+	switch allowed := c.congestionRoom(); {
+	case c.rtx.force:
+		n = min(n, mss)
+	case allowed < min(n, mss):
+		return false
+	default:
+		n = c.wholeSegments(min(n, allowed), mss)
+	}
+	c.fill(now, seg)
+	c.rtx.force = false
+	c.rtx.next = from.Add(n)
+	c.sentAgain(from)
+	seg.Seq = from
+	c.putText(seg, n, mss)
+	c.startRetransmission(now)
+	return true
+}
+
+// wholeSegments cuts n to what one call may send: one segment, or as many whole ones as
+// the link takes at once.
+func (c *Conn) wholeSegments(n, mss uint32) uint32 {
+	limit := mss
+	if c.superMax > mss {
+		limit = c.superMax - c.superMax%mss
+	}
+	if n <= limit {
+		return n
+	}
+	return limit
+}
+
+// putText puts n sequence numbers from seg.Seq on into seg: text, and our FIN where they
+// reach it.
+func (c *Conn) putText(seg *wire.Segment, n, mss uint32) {
+	off := seg.Seq.Sub(c.base())
+	text := min(n, c.snd.queue.n-min(off, c.snd.queue.n))
+	seg.Text, seg.TextRest = c.snd.queue.view(off, text)
+	if text > mss {
+		seg.GSO = uint16(mss)
+	}
+	if text > 0 && off+text == c.snd.queue.n {
+		seg.Flags |= wire.PSH // MUST-61, SHLD-27
+	}
+	if n > text {
+		seg.Flags |= wire.FIN
+	}
+	c.putUrgent(seg)
+}
+
+// outputNew sends text, and the FIN behind it, for the first time: the algorithm of section
+// 3.8.6.2.1, within both windows (RFC 5681 section 3.1).
+func (c *Conn) outputNew(now Time, seg *wire.Segment) bool {
+	left := c.unsent()
+	fin := c.snd.finQueued && !c.snd.finSent
+	if left == 0 && !fin || c.lost() > 0 {
+		return false
+	}
+	c.restartAfterIdle(now)
+	usable := c.usableWindow()
+	n := min(left, usable, c.congestionRoom())
+	if n == 0 && (left > 0 || usable == 0) {
+		return false
+	}
+	mss := c.room()
+	n = c.wholeSegments(n, mss) // SHLD-28
+	if tail := n % mss; (tail > 0 || n == 0) && !c.maySendSmall(tail, left-(n-tail)) {
+		n -= tail
+		if n == 0 {
+			return false
+		}
+	}
+	if fin = fin && n == left && usable > n; !fin && n == 0 {
+		return false
+	}
+	c.fill(now, seg)
+	if fin {
+		n++
+	}
+	c.putText(seg, n, mss)
+	c.sent(now, n, fin)
+	return true
+}
+
+// sent records that n sequence numbers from SND.NXT on have been sent for the first time.
+func (c *Conn) sent(now Time, n uint32, fin bool) {
+	c.snd.nxt = c.snd.nxt.Add(n)
+	c.cc.lastSent = now
+	c.reply.owed &^= owedOverride
+	c.timeSegment(now, c.snd.nxt)
+	c.startRetransmission(now)
+	if fin {
+		c.snd.finSent = true
+		c.finSegmentized(now)
+	}
+}
+
+// outputProbe sends one octet into a closed window: "at least one octet of new data (if
+// available), or retransmit", section 3.8.6.1.
+func (c *Conn) outputProbe(now Time, seg *wire.Segment) bool {
+	if c.reply.owed&owedProbe == 0 {
+		return false
+	}
+	c.reply.owed &^= owedProbe
+	if c.snd.wnd > 0 || !c.outstanding() && !c.somethingToSend() {
+		return false
+	}
+	first := !c.outstanding()
+	fin := first && c.snd.queue.n == 0
+	c.fill(now, seg)
+	seg.Seq = c.snd.una
+	c.putText(seg, 1, c.room())
+	if first {
+		c.sent(now, 1, fin)
+	}
+	c.rto.timing = false // its ACK may come when the window opens, or never
+	return true
+}
+
+// outputKeepAlive sends a segment with SEG.SEQ = SND.NXT-1 and no data (SHLD-12).
+func (c *Conn) outputKeepAlive(now Time, seg *wire.Segment) bool {
+	if c.reply.owed&owedKeepAlive == 0 {
+		return false
+	}
+	c.reply.owed &^= owedKeepAlive
+	c.fill(now, seg)
+	seg.Seq--
+	return true
+}
+
+// outputAck sends <SEQ=SND.NXT><ACK=RCV.NXT><CTL=ACK> when it is owed.
+func (c *Conn) outputAck(now Time, seg *wire.Segment) bool {
+	if c.reply.owed&owedACK == 0 {
+		return false
+	}
+	c.fill(now, seg)
+	return true
+}
+
+// SetSuperSegment lets Output give segments of up to n octets of text, which whoever sends
+// them cuts by Segment.GSO; 0 (the default) means one wire segment each.
+func (c *Conn) SetSuperSegment(n int) { c.superMax = uint32(max(n, 0)) }

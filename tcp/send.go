@@ -1,0 +1,116 @@
+package tcp
+
+// SEND and CLOSE on the queue's side (RFC 9293 sections 3.10.2 and 3.10.4), and what an
+// acknowledgment does to the queue (3.10.7.4 fifth).
+
+import (
+	"github.com/vitro-net/vitro/seq"
+	"github.com/vitro-net/vitro/wire"
+)
+
+// queueText takes as much of p as there is room for.
+func (c *Conn) queueText(now Time, p []byte) int {
+	room := uint32(c.cfg.SendBuffer) - min(c.snd.queue.n, uint32(c.cfg.SendBuffer))
+	n := uint32(min(uint64(len(p)), uint64(room)))
+	if n == 0 {
+		return 0
+	}
+	c.startProgress(now)
+	q := &c.snd.queue
+	q.reserve(&c.cfg.pool, q.n+n)
+	q.writeAt(q.n, p[:n])
+	q.n += n
+	return int(n)
+}
+
+// queueFIN puts our FIN behind what is queued; CLOSE "implies push".
+func (c *Conn) queueFIN(now Time) {
+	c.startProgress(now)
+	c.snd.finQueued = true
+	c.snd.fin = c.base().Add(c.snd.queue.n)
+}
+
+// flushSendSide gives up what is queued for sending and keeps what waits to be read.
+func (c *Conn) flushSendSide() {
+	c.snd.queue.release(&c.cfg.pool)
+	c.rtx = retransmitVars{}
+	c.rcv.held = nil
+	if c.rcv.queue.n == 0 {
+		c.rcv.queue.release(&c.cfg.pool)
+	}
+}
+
+// ended reports that the connection has lived and is CLOSED.
+func (c *Conn) ended() bool { return c.err != 0 || c.irs != 0 || c.iss != 0 }
+
+// whyClosed is what calls return in CLOSED.
+func (c *Conn) whyClosed() error {
+	switch {
+	case c.err != 0:
+		return c.err
+	case c.rcv.finSeen || c.snd.finSent:
+		return ErrClosing
+	}
+	return ErrNotExist
+}
+
+// resetWhileClosing is what a reset in CLOSING or LAST-ACK means to the user: an error only
+// when text, not just our FIN, is lost.
+func (c *Conn) resetWhileClosing() Error {
+	if c.snd.queue.n > 0 {
+		return ErrReset
+	}
+	return 0
+}
+
+// acksSomethingSent is the "acceptable ack" of RFC 9293 section 3.4: SND.UNA < SEG.ACK =<
+// SND.NXT.
+func (c *Conn) acksSomethingSent(seg *wire.Segment) bool {
+	return c.snd.una.Less(seg.Ack) && seg.Ack.LessEq(c.snd.nxt)
+}
+
+// ackPlausible is the check of RFC 5961 section 5: (SND.UNA - MAX.SND.WND) =< SEG.ACK =<
+// SND.NXT. The lower bound does not reach below what has been acknowledged in this
+// connection's life, so that a number from before it is no ACK of it (CVE-2023-52881).
+func (c *Conn) ackPlausible(seg *wire.Segment) bool {
+	if c.snd.una.Less(seg.Ack) {
+		return seg.Ack.LessEq(c.snd.nxt)
+	}
+	return c.snd.una.Sub(seg.Ack) <= min(c.snd.maxWnd, c.rto.ackedTotal)
+}
+
+// inFlight reports SND.UNA =< s < SND.NXT: what an ICMP message must quote (RFC 5927
+// section 4.1).
+func (c *Conn) inFlight(s seq.Num) bool {
+	return s.In(c.snd.una, c.snd.nxt.Sub(c.snd.una))
+}
+
+// acknowledge: "set SND.UNA <- SEG.ACK. Any segments on the retransmission queue that are
+// thereby entirely acknowledged are removed."
+func (c *Conn) acknowledge(now Time, seg *wire.Segment) {
+	acked := seg.Ack.Sub(c.snd.una)
+	flight := c.snd.nxt.Sub(c.snd.una)
+	c.measure(now, seg)
+	c.rto.ackedTotal = uint32(min(uint64(c.rto.ackedTotal)+uint64(acked), 1<<32-1))
+	text := acked
+	if !c.snd.synAcked {
+		c.snd.synAcked = true
+		text--
+		c.startCongestion()
+		c.rto.afterHandshake()
+	}
+	text = min(text, c.snd.queue.n) // without our FIN
+	c.snd.queue.drop(text)
+	c.snd.una = seg.Ack
+	c.rtx.next = seq.Max(c.rtx.next, seg.Ack)
+	c.rto.count = 0
+	c.timer.progress = now
+	c.signal |= SignalAcked | SignalWritable
+	if text > 0 {
+		c.congestionAck(now, text, flight)
+	}
+	c.restartRetransmission(now)
+	if c.snd.queue.n == 0 {
+		c.snd.queue.release(&c.cfg.pool)
+	}
+}

@@ -1,0 +1,84 @@
+package tcp
+
+// 3.10.6. STATUS Call, RFC 9293 section 3.9.1.5.
+
+import (
+	"time"
+
+	"github.com/vitro-net/vitro/seq"
+	"github.com/vitro-net/vitro/wire"
+)
+
+// Status is what Conn.Status returns: the variables of section 3.3.1 and what the machine
+// knows of the path. Two connections with equal Status will do the same.
+type Status struct {
+	Flow   wire.Flow
+	State  State
+	Opened OpenMode
+	Err    Error
+
+	ISS, SndUna, SndNxt, SndUp, SndWL1, SndWL2 seq.Num
+	SndWnd, MaxSndWnd                          uint32 // octets
+	SndShift                                   uint8
+	IRS, RcvNxt, RcvUp                         seq.Num
+	RcvWnd                                     uint32 // octets
+	RcvShift                                   uint8
+
+	Unsent         uint32 // octets queued and never sent
+	Unacknowledged uint32 // sequence numbers sent and not acknowledged
+	Unread         uint32 // octets received and not read
+	OutOfOrder     uint32 // octets held behind a gap
+	Buffered       uint32 // octets of memory in both buffers
+	UrgentLeft     uint32 // octets of urgent data not read; 0 is normal mode (MUST-33)
+
+	MSS        uint32 // Eff.snd.MSS, octets
+	SendMSS    uint32 // what the peer announced, or the default
+	PathMTU    int    // octets
+	Timestamps bool
+	SACK       bool
+	Scale      bool
+	NoDelay    bool
+	FinQueued  bool
+	FinSent    bool
+
+	SRTT, RTTVar, RTO time.Duration // RTO after backoff
+	Cwnd, Ssthresh    uint32        // octets
+	Flight            uint32        // octets deemed to be in the network
+	Recovering        bool
+	Retransmissions   uint8 // of the segment at SND.UNA, in a row
+	Probes            uint8 // zero-window probes in a row
+	UserTimeout       time.Duration
+	TrafficClass      uint8
+	HopLimit          uint8
+	Soft              SoftError
+	Deadline          Time
+}
+
+// Status returns the connection's state and variables. It may be called at any time; a
+// CLOSED connection answers too.
+func (c *Conn) Status() Status {
+	s := Status{
+		Flow: c.flow, State: c.state, Opened: c.opened, Err: c.err,
+		ISS: c.iss, SndUna: c.snd.una, SndNxt: c.snd.nxt, SndUp: c.snd.up, SndWL1: c.snd.wl1, SndWL2: c.snd.wl2,
+		SndWnd: c.snd.wnd, MaxSndWnd: c.snd.maxWnd, SndShift: c.snd.shift,
+		IRS: c.irs, RcvNxt: c.rcv.nxt, RcvUp: c.rcv.up, RcvWnd: c.rcv.wnd, RcvShift: c.rcv.shift,
+		Unsent: c.unsent(), Unacknowledged: c.snd.nxt.Sub(c.snd.una), Unread: c.unread(),
+		Buffered:   uint32(len(c.snd.queue.buf) + len(c.rcv.queue.buf)),
+		UrgentLeft: c.urgentLeft(),
+		SendMSS:    c.snd.mss, PathMTU: int(c.pmtu()),
+		Timestamps: c.opt.timestamps, SACK: c.opt.sack, Scale: c.opt.scale, NoDelay: c.noDelay,
+		FinQueued: c.snd.finQueued, FinSent: c.snd.finSent,
+		SRTT: c.rto.srtt, RTTVar: c.rto.rttvar, RTO: c.timeout(),
+		Cwnd: c.cc.cwnd, Ssthresh: c.cc.ssthresh, Flight: c.flight(), Recovering: c.cc.recovering,
+		Retransmissions: c.rto.count, Probes: c.timer.probes,
+		UserTimeout: c.timer.userTimeout, TrafficClass: c.tc, HopLimit: c.hops, Soft: c.soft,
+		Deadline: c.Deadline(),
+	}
+	if c.snd.mss > 0 {
+		s.MSS = c.mss()
+	}
+	for _, h := range c.rcv.held {
+		s.OutOfOrder += h.end.Sub(h.start)
+	}
+	return s
+}

@@ -1,0 +1,72 @@
+package tcp
+
+// Timestamps and PAWS: RFC 7323 sections 3 to 5.
+
+import (
+	"time"
+
+	"github.com/vitro-net/vitro/wire"
+)
+
+// tsRecentLife is how long TS.Recent is believed: RFC 7323 section 5.5, 24 days.
+const tsRecentLife = 24 * 24 * time.Hour
+
+// timestampClock is the value to send at now: a tick of 1 ms (section 5.4), with the
+// connection's own offset.
+func (c *Conn) timestampClock(now Time) uint32 {
+	return uint32(now/Time(timestampTick)) + c.opt.tsOffset
+}
+
+// checkTimestamp is the PAWS check of section 5.3, R1, which comes before all others. It
+// returns the rule by which the segment is dropped, or none.
+func (c *Conn) checkTimestamp(now Time, seg *wire.Segment) Rule {
+	if !c.opt.timestamps || seg.Flags&wire.RST != 0 {
+		// "An <RST> segment MUST NOT be subjected to the PAWS check."
+		return 0
+	}
+	if !seg.Options.Has(wire.HasTimestamps) {
+		return RuleNoTimestamp
+	}
+	if int32(seg.Options.TSVal-c.opt.tsRecent) < 0 && now.Sub(c.opt.tsRecentAt) < tsRecentLife {
+		return RulePAWS
+	}
+	return 0
+}
+
+// recordTimestamp is R3 of section 5.3: "If SEG.TSval >= TS.Recent and SEG.SEQ <=
+// Last.ACK.sent", TS.Recent becomes SEG.TSval. An invalid TS.Recent is replaced always.
+func (c *Conn) recordTimestamp(now Time, seg *wire.Segment) {
+	if !c.opt.timestamps || !seg.Options.Has(wire.HasTimestamps) {
+		return
+	}
+	newer := int32(seg.Options.TSVal-c.opt.tsRecent) >= 0 || now.Sub(c.opt.tsRecentAt) >= tsRecentLife
+	if newer && seg.Seq.LessEq(c.rcv.lastAck) {
+		c.opt.tsRecent, c.opt.tsRecentAt = seg.Options.TSVal, now
+	}
+}
+
+// putTimestamps adds the option to a segment that leaves: TSecr is 0 unless ACK is set
+// (section 3.2).
+func (c *Conn) putTimestamps(now Time, seg *wire.Segment) {
+	if !c.opt.timestamps {
+		return
+	}
+	seg.Options.Set |= wire.HasTimestamps
+	seg.Options.TSVal = c.timestampClock(now)
+	if seg.Flags&wire.ACK != 0 {
+		seg.Options.TSEcr = c.opt.tsRecent
+	}
+}
+
+// timestampRTT returns the round trip that the segment's TSecr measures (section 4). 0
+// means it measures nothing.
+func (c *Conn) timestampRTT(now Time, seg *wire.Segment) time.Duration {
+	if !c.opt.timestamps || !seg.Options.Has(wire.HasTimestamps) || seg.Options.TSEcr == 0 {
+		return 0
+	}
+	ticks := c.timestampClock(now) - seg.Options.TSEcr
+	if int32(ticks) < 0 {
+		return 0 // the peer echoes what was never sent
+	}
+	return max(time.Duration(ticks)*timestampTick, timestampTick)
+}
