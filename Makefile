@@ -55,8 +55,8 @@ $(LINT):
 	mv bin/golangci-lint $@
 
 .PHONY: cross
-cross: ## does the library compile, tests too, for other systems?
-	@for t in $(CROSS); do echo "go vet $$t"; GOOS=$${t%/*} GOARCH=$${t#*/} CGO_ENABLED=0 $(GO) vet ./...; done
+cross: ## do library and command compile, tests too, for other systems?
+	@for t in $(CROSS); do echo "go vet $$t"; GOOS=$${t%/*} GOARCH=$${t#*/} CGO_ENABLED=0 $(GO) vet $(filter ./... ./cmd/vitro/...,$(PACKAGES)); done
 
 .PHONY: unit
 unit: ## tests, fuzz seeds among them
