@@ -34,8 +34,8 @@ func Sum(sum uint16, b []byte) uint16 {
 		acc, carry = bits.Add64(acc, binary.LittleEndian.Uint64(b), carry)
 		b = b[8:]
 	}
-	// What is left, at most seven octets, and the last carry fit in one more word:
-	// the carry of this addition cannot be followed by another.
+	// What is left, at most seven octets. The last word is short: where its addition
+	// carries, acc is no more than it, and the carry can be added without another.
 	var tail uint64
 	if len(b) >= 4 {
 		tail = uint64(binary.LittleEndian.Uint32(b))
@@ -52,7 +52,6 @@ func Sum(sum uint16, b []byte) uint16 {
 		tail = uint64(b[0])
 	}
 	acc, carry = bits.Add64(acc, tail, carry)
-	acc, carry = bits.Add64(acc, 0, carry)
 	return AddSum(sum, bits.ReverseBytes16(fold(acc+carry)))
 }
 

@@ -10,7 +10,7 @@ import (
 // formICMP returns m as a packet between the ends of f.
 func formICMP(t testing.TB, f wire.Flow, m wire.ICMPMessage) []byte {
 	t.Helper()
-	b := make([]byte, wire.MaxPacket)
+	b := bytes.Repeat([]byte{0xff}, wire.MaxPacket) // as an earlier packet left it
 	n := wire.PutICMP(b, f.Local, f.Remote, 0, 0, &m)
 	if n == 0 {
 		t.Fatalf("PutICMP(%+v) = 0", m)
@@ -127,6 +127,17 @@ func TestSourceQuench(t *testing.T) {
 		if n := wire.PutICMP(make([]byte, 100), dst4, dst4, 0, 0, &wire.ICMPMessage{Kind: k}); n != 0 {
 			t.Errorf("kind %d is formed", k)
 		}
+	}
+}
+
+// RFC 1191 section 4: the MTU is the lower half of the word; the upper is unused, and what
+// an old router leaves there means nothing.
+func TestMTUIsTheLowerHalf(t *testing.T) {
+	msg := []byte{3, 4, 0, 0, 0x12, 0x34, 0x05, 0x00}
+	c := ^slowSum(msg)
+	msg[2], msg[3] = byte(c>>8), byte(c)
+	if _, m := parseICMP(t, ipv4(dst4, 1, nil, msg)); m.Kind != wire.ICMPPacketTooBig || m.MTU != 1280 {
+		t.Errorf("%+v", m)
 	}
 }
 

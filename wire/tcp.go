@@ -138,7 +138,7 @@ func (o *Options) read(opt []byte) bool {
 		if n < 10 || n > 2+8*MaxSACKBlocks || (n-2)%8 != 0 {
 			return false
 		}
-		o.NSACK = 0
+		o.NSACK, o.SACK = 0, [MaxSACKBlocks]SACKBlock{}
 		for b := opt[2:]; len(b) > 0; b = b[8:] {
 			o.AddBlock(SACKBlock{Left: seq.Num(be.Uint32(b)), Right: seq.Num(be.Uint32(b[4:]))})
 		}

@@ -57,6 +57,9 @@ func TestOptionsThatAreRead(t *testing.T) {
 		{"SACK", wire.ACK, []byte{5, 10, 0, 0, 0, 1, 0xff, 0xff, 0xff, 0xff},
 			wire.Options{Set: wire.HasSACK, NSACK: 1, SACK: [4]wire.SACKBlock{{Left: 1, Right: 1<<32 - 1}}}},
 		{"the last of two counts", wire.SYN, []byte{2, 4, 0, 9, 2, 4, 0x05, 0xb4}, mss},
+		{"the last of two SACKs counts, and nothing of the first stays", wire.ACK,
+			[]byte{5, 18, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0, 4, 5, 10, 0, 0, 0, 5, 0, 0, 0, 6},
+			wire.Options{Set: wire.HasSACK, NSACK: 1, SACK: [4]wire.SACKBlock{{Left: 5, Right: 6}}}},
 		// MUST-65: in other segments they mean nothing
 		{"maximum segment size without SYN", wire.ACK, []byte{2, 4, 0x05, 0xb4}, wire.Options{}},
 		{"window scale and SACK-permitted without SYN", wire.ACK, []byte{3, 3, 7, 4, 2}, wire.Options{}},
@@ -77,6 +80,7 @@ func TestIllegalOptionLengths(t *testing.T) {
 	tests := map[string][]byte{
 		"zero":                              {2, 0, 0, 0},
 		"one":                               {2, 1, 0, 0},
+		"unknown kind, one":                 {99, 1, 0, 0},
 		"unknown kind, zero":                {99, 0, 0, 0},
 		"past the header":                   {99, 5, 0, 0},
 		"255":                               {99, 255, 0, 0},
