@@ -36,11 +36,15 @@ const MaxSuper = 65535
 // A Receiver takes the packets that arrive on a link.
 type Receiver interface {
 	// Receive is called with a batch of packets that have arrived, oldest first, never
-	// empty. The slice and the buffers are in force for the call only; during the call
-	// the receiver may write to them. Receive may be called from several goroutines at a
-	// time: packets of one flow stay in the order in which the link carried them as
-	// long as the link has one carrier for them (one sender of a pair, one queue of a
-	// TUN). It must not call Close of the link that calls it: Close waits for Receive.
+	// empty. The slice and the buffers are in force for the call only. They may be the
+	// sender's own (a pair in memory passes them on), so that a receiver may write to
+	// Buf[:Head] and finish a checksum, as Send may, and nothing else.
+	//
+	// Receive may be called from several goroutines at a time. The packets of one flow
+	// stay in the order in which the link carried them as long as they have one carrier:
+	// one goroutine that sends into a pair, one queue of a TUN.
+	//
+	// It must not call Close of the link that calls it: Close waits for Receive.
 	//
 	// A packet's Sum says what the link knows of its checksum; see [wire.Checksum]. A
 	// packet with GSO set is a super-segment, whatever [Link.Offload] says: that is

@@ -104,7 +104,14 @@ func (e *End) fits(p *wire.Packet) bool {
 		return false
 	}
 	n := len(p.Buf) - p.Head
-	return n <= e.mtu || p.GSO > 0 && int(p.GSO) < e.mtu && n <= e.offload.MaxSuper
+	if n <= e.mtu {
+		return true
+	}
+	if p.GSO == 0 || n > e.offload.MaxSuper {
+		return false
+	}
+	h := tcpOf(p)
+	return h != nil && n-len(h)+h.DataOffset()+int(p.GSO) <= e.mtu // one segment of it
 }
 
 // MTU returns the largest packet in octets.
