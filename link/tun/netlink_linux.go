@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -42,6 +43,11 @@ func setUp(name string, c Config) (mtu int, err error) {
 	for _, p := range c.Addrs {
 		if err := nl.addAddr(index, p); err != nil {
 			return 0, explainSetUp(name, "add address "+p.String(), err)
+		}
+	}
+	for _, p := range c.Addrs {
+		if err := nl.waitLocal(p.Addr().Unmap()); err != nil {
+			return 0, explainSetUp(name, "wait for address "+p.String(), err)
 		}
 	}
 	for _, p := range c.Routes {
@@ -148,6 +154,30 @@ func (nl *netlink) addAddr(index uint32, p netip.Prefix) error {
 	return nl.do(unix.RTM_NEWADDR, unix.NLM_F_CREATE|unix.NLM_F_REPLACE, m)
 }
 
+// waitLocal waits until the kernel takes packets to an IPv6 address for its own. Adding the
+// address only starts a piece of work in the kernel, at whose end the local route appears; a
+// packet that comes before it is dropped without a word.
+func (nl *netlink) waitLocal(a netip.Addr) error {
+	if a.Is4() {
+		return nil
+	}
+	m := []byte{unix.AF_INET6, 128, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0} // struct rtmsg
+	m = attribute(m, unix.RTA_DST, a.AsSlice())
+	for deadline := time.Now().Add(localWait); ; time.Sleep(time.Millisecond) {
+		route, err := nl.ask(unix.RTM_GETROUTE, m)
+		if err == nil && len(route) >= unix.SizeofRtMsg && route[7] == unix.RTN_LOCAL { // rtm_type
+			return nil
+		}
+		if time.Now().After(deadline) {
+			return unix.ETIMEDOUT
+		}
+	}
+}
+
+// localWait is how long waitLocal waits: the kernel's work takes less than a millisecond on an
+// idle machine.
+const localWait = 5 * time.Second
+
 // addRoute routes a prefix to the interface. A route to the same prefix is replaced.
 func (nl *netlink) addRoute(index uint32, p netip.Prefix) error {
 	scope := uint8(unix.RT_SCOPE_LINK)
@@ -186,15 +216,25 @@ func attribute(m []byte, kind uint16, value []byte) []byte {
 
 // do sends a request and waits for its acknowledgment, whose errno it returns.
 func (nl *netlink) do(kind, flags uint16, body []byte) error {
+	_, err := nl.exchange(kind, unix.NLM_F_ACK|flags, body)
+	return err
+}
+
+// ask sends a request and returns the body of its answer, in force until the next request.
+func (nl *netlink) ask(kind uint16, body []byte) ([]byte, error) {
+	return nl.exchange(kind, 0, body)
+}
+
+func (nl *netlink) exchange(kind, flags uint16, body []byte) ([]byte, error) {
 	nl.seq++
 	m := ne.AppendUint32(nil, uint32(unix.SizeofNlMsghdr+len(body)))
 	m = ne.AppendUint16(m, kind)
-	m = ne.AppendUint16(m, unix.NLM_F_REQUEST|unix.NLM_F_ACK|flags)
+	m = ne.AppendUint16(m, unix.NLM_F_REQUEST|flags)
 	m = ne.AppendUint32(m, nl.seq)
 	m = ne.AppendUint32(m, 0)
 	m = append(m, body...)
 	if err := unix.Sendto(nl.fd, m, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
-		return err
+		return nil, err
 	}
 	for {
 		n, _, err := unix.Recvfrom(nl.fd, nl.buf[:], 0)
@@ -202,15 +242,19 @@ func (nl *netlink) do(kind, flags uint16, body []byte) error {
 			continue
 		}
 		if err != nil {
-			return err
+			return nil, err
 		}
-		// struct nlmsghdr, then struct nlmsgerr, which begins with the errno.
-		r := nl.buf[:n]
-		if n >= unix.SizeofNlMsghdr+4 && ne.Uint16(r[4:]) == unix.NLMSG_ERROR && ne.Uint32(r[8:]) == nl.seq {
-			if e := -int32(ne.Uint32(r[unix.SizeofNlMsghdr:])); e != 0 {
-				return unix.Errno(e)
-			}
-			return nil
+		r := nl.buf[:n] // struct nlmsghdr, then its body
+		if n < unix.SizeofNlMsghdr+4 || ne.Uint32(r[8:]) != nl.seq {
+			continue
 		}
+		answer := r[unix.SizeofNlMsghdr:]
+		if ne.Uint16(r[4:]) != unix.NLMSG_ERROR {
+			return answer, nil
+		}
+		if e := -int32(ne.Uint32(answer)); e != 0 { // struct nlmsgerr begins with the errno
+			return nil, unix.Errno(e)
+		}
+		return nil, nil
 	}
 }
