@@ -32,11 +32,11 @@ func Going(want Direction) Match {
 	return func(dir Direction, _ *wire.Packet) bool { return dir == want }
 }
 
-// TCP matches TCP segments with all control bits of set and none of clear.
-func TCP(set, clear wire.Flags) Match {
+// TCP matches TCP segments with all control bits of set and none of unset.
+func TCP(set, unset wire.Flags) Match {
 	return func(_ Direction, p *wire.Packet) bool {
 		h := tcpOf(p)
-		return h != nil && h.Flags().Has(set) && h.Flags()&clear == 0
+		return h != nil && h.Flags().Has(set) && h.Flags()&unset == 0
 	}
 }
 

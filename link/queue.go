@@ -102,7 +102,7 @@ func (f *FaultLink) fire() {
 		}
 		f.mu.Unlock()
 		if len(batches[Out]) > 0 {
-			f.inner.Send(batches[Out]) // its one error, closed, is Send's to tell
+			_ = f.inner.Send(batches[Out]) // its one error, closed, is Send's to tell
 		}
 		if r := f.recv.Load(); r != nil && len(batches[In]) > 0 {
 			(*r).Receive(batches[In])
@@ -116,7 +116,7 @@ func (f *FaultLink) fire() {
 // due takes out what is due, in order.
 func (q *queue) due(now time.Duration) (batches [2][]wire.Packet) {
 	for len(q.heap) > 0 && q.heap[0].due <= now {
-		it := heap.Pop(&q.heap).(*item)
+		it, _ := heap.Pop(&q.heap).(*item)
 		batches[it.dir] = append(batches[it.dir], it.packet)
 	}
 	return batches
@@ -140,7 +140,7 @@ func (h items) Swap(i, j int) {
 }
 
 func (h *items) Push(x any) {
-	it := x.(*item)
+	it, _ := x.(*item)
 	it.index = len(*h)
 	*h = append(*h, it)
 }
