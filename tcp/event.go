@@ -494,17 +494,23 @@ func (c *Conn) checkACK(now Time, seg *wire.Segment) bool {
 			return false
 		}
 		if !c.finAcked() {
-			return false // "otherwise, ignore the segment"
+			c.drop(now, seg, RuleClosingOther)
+			return false
 		}
 		c.become(now, TimeWait, RuleClosingAcked)
 		c.startTimeWait(now)
 	case LastAck:
-		if c.ackEstablished(now, seg) && c.finAcked() {
+		switch {
+		case !c.ackEstablished(now, seg):
+		case c.finAcked():
 			c.end(now, RuleLastAckAcked, 0)
+		default:
+			c.drop(now, seg, RuleClosingOther)
 		}
 		return false
 	case TimeWait:
 		// The remote FIN was met in the first step; nothing else "can arrive".
+		c.drop(now, seg, RuleTimeWaitOther)
 		return false
 	case Closed, Listen, SynSent:
 		return false
@@ -549,7 +555,7 @@ func (c *Conn) checkURG(now Time, seg *wire.Segment) {
 	case Established, FinWait1, FinWait2:
 		c.urgentArrives(seg)
 	case CloseWait, Closing, LastAck, TimeWait:
-		// "This should not occur, since a FIN has been received [...] Ignore the URG."
+		c.drop(now, seg, RuleUrgentAfterFin)
 	case Closed, Listen, SynSent, SynReceived:
 	}
 }
@@ -565,7 +571,9 @@ func (c *Conn) processText(now Time, seg *wire.Segment) bool {
 		}
 		c.receiveText(now, seg)
 	case CloseWait, Closing, LastAck, TimeWait:
-		// "This should not occur, since a FIN has been received [...] Ignore the segment text."
+		if seg.Len() > 0 {
+			c.drop(now, seg, RuleTextAfterFin)
+		}
 	case Closed, Listen, SynSent, SynReceived:
 		return false
 	}

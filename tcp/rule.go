@@ -65,6 +65,10 @@ const (
 	RuleFinWait1Acked
 	RuleClosingAcked
 	RuleLastAckAcked
+	RuleClosingOther
+	RuleTimeWaitOther
+	RuleUrgentAfterFin
+	RuleTextAfterFin
 	RuleTooManySpans
 	RuleFinEstablished
 	RuleFinFinWait1
@@ -141,6 +145,10 @@ var rules = [NumRules]ruleText{
 	RuleFinWait1Acked:       {"RFC 9293 3.10.7.4 fifth", "our FIN is acknowledged: enter FIN-WAIT-2"},
 	RuleClosingAcked:        {"RFC 9293 3.10.7.4 fifth", "our FIN is acknowledged: enter TIME-WAIT"},
 	RuleLastAckAcked:        {"RFC 9293 3.10.7.4 fifth", "our FIN is acknowledged: delete the TCB, enter CLOSED"},
+	RuleClosingOther:        {"RFC 9293 3.10.7.4 fifth", "not an ACK of our FIN: ignore the segment"},
+	RuleTimeWaitOther:       {"RFC 9293 3.10.7.4 fifth", "only the remote FIN can arrive in TIME-WAIT: ignore the segment"},
+	RuleUrgentAfterFin:      {"RFC 9293 3.10.7.4 sixth", "a FIN has been received: ignore the URG"},
+	RuleTextAfterFin:        {"RFC 9293 3.10.7.4 seventh", "a FIN has been received: ignore the segment text"},
 	RuleTooManySpans:        {"RFC 9293 3.10.7.4 first", "out of order, and there is no room to hold it (SHLD-31)"},
 	RuleFinEstablished:      {"RFC 9293 3.10.7.4 eighth", "the peer's FIN: enter CLOSE-WAIT"},
 	RuleFinFinWait1:         {"RFC 9293 3.10.7.4 eighth", "the peer's FIN, ours not yet acknowledged: enter CLOSING"},
