@@ -77,7 +77,7 @@ func (c *Conn) defaultMSS() uint32 {
 func (c *Conn) mss() uint32 {
 	n := min(c.snd.mss, uint32(c.pmtu())-c.ipHeader()-tcpHeader)
 	if c.opt.timestamps {
-		n -= timestampsLength
+		n -= min(timestampsLength, n-1)
 	}
 	return n
 }

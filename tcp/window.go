@@ -89,13 +89,13 @@ func (c *Conn) openWindow() {
 	}
 }
 
-// free is RCV.BUFF - RCV.USER.
+// free is RCV.BUFF - RCV.USER, so far as the window field can say it.
 func (c *Conn) free() uint32 {
 	can := c.offerable()
 	if c.rcv.queue.n >= can {
 		return 0
 	}
-	return can - c.rcv.queue.n
+	return min(can-c.rcv.queue.n, (1<<16-1)<<c.rcv.shift)
 }
 
 // windowField returns the window to put in a segment and moves RCV.WND to what the peer
