@@ -54,6 +54,16 @@ func (c *Conn) lost() uint32 {
 	return 0
 }
 
+// repaired takes what is acknowledged up to una off what is deemed lost. Where nothing is left,
+// the range follows SND.UNA: a number left behind would be ahead 2 GiB later.
+func (c *Conn) repaired(una seq.Num) {
+	if c.lost() == 0 || c.rtx.end.LessEq(una) {
+		c.rtx = retransmitVars{next: una, end: una}
+		return
+	}
+	c.rtx.next = seq.Max(c.rtx.next, una)
+}
+
 // congestionRoom is how much cwnd lets go now. The first two duplicate ACKs let one new
 // segment go each: RFC 3042.
 func (c *Conn) congestionRoom() uint32 {
@@ -82,6 +92,9 @@ func (c *Conn) congestionAck(now Time, acked, flight uint32) {
 	if c.cc.recovering {
 		c.ackInRecovery(now, acked)
 		return
+	}
+	if c.cc.recover.Less(c.snd.una) {
+		c.cc.recover = c.snd.una - 1 // or 2 GiB later it would be ahead
 	}
 	mss := c.mss()
 	switch {

@@ -102,7 +102,7 @@ func (c *Conn) acknowledge(now Time, seg *wire.Segment) {
 	text = min(text, c.snd.queue.n) // without our FIN
 	c.snd.queue.drop(text)
 	c.snd.una = seg.Ack
-	c.rtx.next = seq.Max(c.rtx.next, seg.Ack)
+	c.repaired(seg.Ack)
 	c.rto.count = 0
 	c.timer.progress = now
 	c.signal |= SignalAcked | SignalWritable

@@ -34,8 +34,8 @@ func (c *Conn) putUrgent(seg *wire.Segment) {
 // pointer (RCV.UP) is in advance of the data consumed", again whenever it advances (MUST-32).
 func (c *Conn) urgentArrives(seg *wire.Segment) {
 	up := seg.Seq.Add(uint32(seg.Up))
-	if !c.rcv.up.Less(up) || up.LessEq(c.readSeq()) {
-		return
+	if c.rcv.urgent && !c.rcv.up.Less(up) || up.LessEq(c.readSeq()) {
+		return // in normal mode RCV.UP is behind, how far means nothing
 	}
 	c.rcv.up = up
 	c.rcv.urgent = true
