@@ -108,7 +108,7 @@ func (c *Conn) Receive(p []byte) (int, error) {
 // would lose it, though it was acknowledged; the text of CLOSE-WAIT ("any remaining data
 // can be used to satisfy the RECEIVE") is followed in all of them, as BSD and Linux do.
 func (c *Conn) receiveRest(p []byte, end error) (int, error) {
-	if n := c.takeText(p); n > 0 {
+	if n := c.takeText(p); n > 0 || c.unread() > 0 {
 		return n, nil
 	}
 	return 0, end
