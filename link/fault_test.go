@@ -85,6 +85,8 @@ func TestFaultByRule(t *testing.T) {
 		{"overtaken behind a late one", link.Rules(link.When(link.Nth(2, out), link.Verdict{Overtaken: 1}),
 			link.When(link.All(out, link.Nth(3, out)), link.Verdict{Delay: 3 * ms})), "1 4 5 6 3@3ms 2@3ms", "1 2 3"},
 		{"late and twice", link.When(link.Nth(1, out), link.Verdict{Copies: 1, Delay: ms}), "2 3 4 5 6 1@1ms 1@1ms", "1 2 3"},
+		{"a soon one is not held up by a late one", link.Rules(link.When(link.Nth(1, out), link.Verdict{Delay: 50 * ms}),
+			link.When(link.Nth(4, out), link.Verdict{Delay: ms})), "2 3 5 6 4@1ms 1@50ms", "1 2 3"},
 		{"lost beats all", link.When(link.Nth(1, out), link.Verdict{Drop: true, Copies: 4, Delay: ms}), "2 3 4 5 6", "1 2 3"},
 		{"text", link.When(link.Text(4), link.Verdict{Drop: true}), "1 2 3", "1 2 3"},
 	} {
@@ -119,6 +121,7 @@ func TestMatchers(t *testing.T) {
 	}{
 		{"SYN", link.TCP(wire.SYN, 0), "syn synAck"},
 		{"SYN without ACK", link.TCP(wire.SYN, wire.ACK), "syn"},
+		{"ACK without SYN", link.TCP(wire.ACK, wire.SYN), "ten"},
 		{"SYN,ACK", link.TCP(wire.SYN|wire.ACK, 0), "synAck"},
 		{"any TCP", link.TCP(0, 0), "syn synAck ten"},
 		{"text", link.Text(10), "ten"},
@@ -361,6 +364,37 @@ func TestFaultDelaysBothWays(t *testing.T) {
 		f.Close()
 		if rounds != 100 {
 			t.Errorf("%d rounds", rounds)
+		}
+	})
+}
+
+// A receiver that takes its time does not see later packets before or while it is at it.
+func TestFaultDeliversOneBatchAtATime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := link.Pair(1500)
+		f := link.Fault(a, link.FaultConfig{Out: link.Odds{Delay: time.Millisecond}})
+		busy, got := false, 0
+		attach(t, b, func(batch []wire.Packet) {
+			if busy {
+				t.Error("two deliveries at a time")
+			}
+			busy = true
+			time.Sleep(10 * time.Millisecond)
+			busy = false
+			for i := range batch {
+				if got++; seqOf(&batch[i]) != got {
+					t.Errorf("packet %d comes as number %d", seqOf(&batch[i]), got)
+				}
+			}
+		})
+		for i := range 40 {
+			f.Send([]wire.Packet{data(i+1, 1)})
+			time.Sleep(time.Millisecond)
+		}
+		time.Sleep(time.Second)
+		f.Close()
+		if got != 40 {
+			t.Errorf("%d packets", got)
 		}
 	})
 }

@@ -175,6 +175,7 @@ func testClose(t *testing.T, from link.Link, to link.Link) {
 		senders.Go(func() {
 			for !stop.Load() {
 				from.Send(p)
+				runtime.Gosched()
 			}
 		})
 	}
@@ -194,7 +195,7 @@ func testClose(t *testing.T, from link.Link, to link.Link) {
 }
 
 func TestPairCloseIsExact(t *testing.T) {
-	for range 200 {
+	for range 100 {
 		a, b := link.Pair(1500)
 		testClose(t, a, b)
 	}

@@ -37,6 +37,9 @@ func (s *sink) Receive(batch []wire.Packet) {
 }
 
 func (s *sink) receive(p *wire.Packet) {
+	if cap(p.Buf) != len(p.Buf) {
+		s.t.Error("appending to a packet would write to its neighbour")
+	}
 	var ip wire.IP
 	var seg wire.Segment
 	if wire.ParseIP(p.Bytes(), &ip) != wire.FaultNone || ip.Proto != wire.ProtoTCP {
