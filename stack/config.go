@@ -1,0 +1,122 @@
+package stack
+
+import (
+	"encoding/binary"
+
+	"github.com/vitro-net/vitro/tcp"
+	"github.com/vitro-net/vitro/wire"
+)
+
+// Defaults of Config.
+const (
+	DefaultPortFirst      = 32768
+	DefaultPortLast       = 65535
+	DefaultMaxConnections = 1 << 20
+	DefaultMaxHalfOpen    = 4096
+	DefaultHalfOpen       = 256
+	DefaultMaxOrphans     = 16384
+	DefaultMaxTimeWait    = 1 << 18
+	DefaultMaxBuffers     = 1 << 30
+	DefaultMaxPaths       = 4096
+	DefaultMaxQueued      = 1 << 20
+	DefaultResetRate      = 1000
+	DefaultErrorRate      = 100
+	DefaultEchoRate       = 1000
+)
+
+// Config is fixed for a Stack's life. The zero value works, but for Secret and Seed, which
+// an attacker must not know; each other zero field means its default.
+type Config struct {
+	// TCP is what all connections share. When its Secret is zero, one is derived from
+	// Secret here. Its Trace is called as its owner set it.
+	TCP tcp.Config
+
+	// HopLimit of all packets whose connection has set none (MUST-49). Default 64.
+	HopLimit uint8
+	// Secret keys ports, SYN cookies and rate limits. Fill it with random octets.
+	Secret [16]byte
+	// Seed of what is random and no secret by itself: the steps from one port to the next.
+	Seed uint64
+	// PortFirst and PortLast bound the ports the stack chooses. Default 32768 to 65535:
+	// RFC 6056 section 3.2 asks for a range as wide as possible, "1024 to 65535", and
+	// below 32768 users expect to find servers.
+	PortFirst, PortLast uint16
+
+	// MaxConnections bounds how many connections there are, half-open ones and orphans
+	// counted, records in TIME-WAIT not. Default 1048576. Beyond, Dial gives ErrLimit and a
+	// SYN is dropped.
+	MaxConnections int
+	// MaxHalfOpen bounds connections in SYN-RECEIVED in the whole stack; SYNs beyond are
+	// answered by cookies (RFC 4987 section 3.6). Default 4096.
+	MaxHalfOpen int
+	// HalfOpen is the same bound for one listener whose options say none. Default 256.
+	HalfOpen int
+	// MaxOrphans bounds connections that live on after the user has released them. One more
+	// is aborted at its release. Default 16384.
+	MaxOrphans int
+	// MaxTimeWait bounds the records in TIME-WAIT, of 80 octets each. The oldest makes room.
+	// Default 262144.
+	MaxTimeWait int
+	// MaxBuffers bounds the octets in all send and receive buffers. Above it the
+	// connections that hold the most without a reader or with a closed window are aborted.
+	// Default 1 GiB.
+	MaxBuffers int
+	// MaxPaths bounds the path MTUs remembered. Default 4096.
+	MaxPaths int
+	// MaxQueued bounds the octets of answers and forwarded packets that wait for Output;
+	// beyond, they are dropped. Default 1 MiB.
+	MaxQueued int
+	// ReassemblyBytes bounds the memory for fragments, wire.DefaultReassemblyBytes when 0.
+	ReassemblyBytes int
+
+	// ResetRate, ErrorRate and EchoRate bound how many resets for segments of no
+	// connection, ICMP errors, and echo replies go to one destination in a second; so many
+	// may go at once. Defaults 1000, 100, 1000; negative: none at all.
+	ResetRate, ErrorRate, EchoRate int
+
+	// Forward lets packets that are not the stack's own pass between its interfaces.
+	Forward bool
+}
+
+func orDefault[T int | uint8 | uint16](p *T, def T) {
+	if *p == 0 {
+		*p = def
+	}
+}
+
+func (cfg *Config) setDefaults() {
+	orDefault(&cfg.HopLimit, wire.DefaultHopLimit)
+	orDefault(&cfg.PortFirst, DefaultPortFirst)
+	orDefault(&cfg.PortLast, DefaultPortLast)
+	cfg.PortLast = max(cfg.PortFirst, cfg.PortLast)
+	orDefault(&cfg.MaxConnections, DefaultMaxConnections)
+	orDefault(&cfg.MaxHalfOpen, DefaultMaxHalfOpen)
+	orDefault(&cfg.HalfOpen, DefaultHalfOpen)
+	orDefault(&cfg.MaxOrphans, DefaultMaxOrphans)
+	orDefault(&cfg.MaxTimeWait, DefaultMaxTimeWait)
+	orDefault(&cfg.MaxBuffers, DefaultMaxBuffers)
+	orDefault(&cfg.MaxPaths, DefaultMaxPaths)
+	orDefault(&cfg.MaxQueued, DefaultMaxQueued)
+	orDefault(&cfg.ResetRate, DefaultResetRate)
+	orDefault(&cfg.ErrorRate, DefaultErrorRate)
+	orDefault(&cfg.EchoRate, DefaultEchoRate)
+	if cfg.TCP.Secret == [16]byte{} {
+		cfg.TCP.Secret = cfg.subkey(purposeTCP)
+	}
+}
+
+// A purpose keeps apart the uses of one secret.
+const (
+	purposeTCP = iota
+	purposePort
+	purposeCookie
+	purposeLimit
+)
+
+// subkey derives a key from the secret.
+func (cfg *Config) subkey(purpose byte) (key [16]byte) {
+	for i := range 2 {
+		binary.LittleEndian.PutUint64(key[8*i:], tcp.SipHash(&cfg.Secret, []byte{'s', 'u', 'b', purpose, byte(i)}))
+	}
+	return key
+}

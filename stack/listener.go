@@ -1,0 +1,222 @@
+package stack
+
+import (
+	"net/netip"
+
+	"github.com/vitro-net/vitro/tcp"
+	"github.com/vitro-net/vitro/wire"
+)
+
+// DefaultBacklog is how many connections wait for Accept when Listen is given no number.
+const DefaultBacklog = 1024
+
+// ListenOptions are the settings of a Listener.
+type ListenOptions struct {
+	// Conn are those of the connections that come. Its Watcher is not used.
+	Conn ConnOptions
+	// V6Only keeps a Listener on :: from taking connections over IPv4.
+	V6Only bool
+	// HalfOpen bounds its connections in SYN-RECEIVED; SYNs beyond are answered by cookies.
+	// 0: Config.HalfOpen; negative: cookies always.
+	HalfOpen int
+	// Watcher is told when there is something to accept.
+	Watcher Watcher
+}
+
+// socket is an address, perhaps unspecified, and a port.
+type socket struct {
+	addr wire.Addr
+	port uint16
+}
+
+var any4, any6 = wire.Addr4([4]byte{}), wire.Addr{}
+
+// Listener is a connection record in LISTEN, RFC 9293 section 3.10.1. It stays there: each
+// SYN makes a Conn of its own (MUST-41, MUST-42).
+type Listener struct {
+	stack   *Stack
+	at      socket
+	dual    bool // it is on 0.0.0.0 too
+	opts    ListenOptions
+	backlog int
+	watcher Watcher
+	closed  bool
+
+	halfOpen, ready childList
+}
+
+// queueOf says in which list of its listener a Conn stands.
+type queueOf uint8
+
+const (
+	inNone queueOf = iota
+	inHalfOpen
+	inReady
+)
+
+// childList is a list of a listener's Conns, oldest first.
+type childList struct {
+	first, last *Conn
+	n           int
+}
+
+func (l *childList) push(c *Conn) {
+	c.lolder, c.lnewer = l.last, nil
+	if l.last != nil {
+		l.last.lnewer = c
+	} else {
+		l.first = c
+	}
+	l.last = c
+	l.n++
+}
+
+func (l *childList) remove(c *Conn) {
+	if c.lolder != nil {
+		c.lolder.lnewer = c.lnewer
+	} else {
+		l.first = c.lnewer
+	}
+	if c.lnewer != nil {
+		c.lnewer.lolder = c.lolder
+	} else {
+		l.last = c.lolder
+	}
+	c.lolder, c.lnewer = nil, nil
+	l.n--
+}
+
+// Listen is the passive OPEN of RFC 9293 section 3.10.1 for many connections. A local
+// address that is unspecified means any; port 0 means that the stack chooses. On :: a
+// listener takes IPv4 too, unless V6Only or another listener has that. Backlog is how many
+// established connections may wait for Accept; 0 or less: DefaultBacklog. Connections that
+// have the local port do not stand in its way (MUST-42).
+//
+// Errors: ErrAddrInUse, ErrAddrNotAvailable, ErrNoPorts, ErrInvalidAddr.
+func (s *Stack) Listen(local netip.AddrPort, backlog int, opts ListenOptions) (*Listener, error) {
+	if !local.Addr().IsValid() {
+		return nil, ErrInvalidAddr
+	}
+	if backlog <= 0 {
+		backlog = DefaultBacklog
+	}
+	l := &Listener{stack: s, opts: opts, backlog: backlog, watcher: opts.Watcher}
+	l.at = socket{wire.AddrFrom(local.Addr()), local.Port()}
+	if !l.at.addr.IsUnspecified() && !s.isOwn(&l.at.addr) {
+		return nil, ErrAddrNotAvailable
+	}
+	if l.at.port == 0 {
+		if l.at.port = s.listenPort(); l.at.port == 0 {
+			return nil, ErrNoPorts
+		}
+	}
+	if s.listeners[l.at] != nil {
+		return nil, ErrAddrInUse
+	}
+	s.listeners[l.at] = l
+	s.ports[l.at.port]++
+	if four := (socket{any4, l.at.port}); l.at.addr == any6 && !opts.V6Only && s.listeners[four] == nil {
+		l.dual = true
+		s.listeners[four] = l
+	}
+	return l, nil
+}
+
+// listenPort chooses a port on which nobody listens.
+func (s *Stack) listenPort() uint16 {
+	n := int(s.cfg.PortLast) - int(s.cfg.PortFirst) + 1
+	start := s.random.IntN(n)
+	for i := range n {
+		port := s.cfg.PortFirst + uint16((start+i)%n)
+		if !s.listens(port) {
+			return port
+		}
+	}
+	return 0
+}
+
+// listens reports whether somebody listens on the port, on whatever address.
+func (s *Stack) listens(port uint16) bool { return s.ports[port] > 0 }
+
+// Addr returns the local socket.
+func (l *Listener) Addr() netip.AddrPort {
+	return netip.AddrPortFrom(l.at.addr.Netip(), l.at.port)
+}
+
+// Watch makes w the one that is told of signals. It is told at once if there is something
+// to accept.
+func (l *Listener) Watch(w Watcher) {
+	l.watcher = w
+	l.tell()
+}
+
+func (l *Listener) tell() {
+	if l.watcher == nil {
+		return
+	}
+	if l.ready.n > 0 {
+		l.watcher.Signal(tcp.SignalReadable)
+	}
+	if l.closed {
+		l.watcher.Signal(tcp.SignalClosed)
+	}
+}
+
+// Accept returns the connection that has been established longest and not been accepted, or
+// nil. It is the caller's, to be released in the end.
+func (l *Listener) Accept(now tcp.Time) *Conn {
+	c := l.ready.first
+	if c != nil {
+		l.leave(c)
+	}
+	return c
+}
+
+// leave takes c out of the listener's lists.
+func (l *Listener) leave(c *Conn) {
+	switch c.inQueue {
+	case inHalfOpen:
+		l.halfOpen.remove(c)
+	case inReady:
+		l.ready.remove(c)
+	case inNone:
+	}
+	c.inQueue, c.listener = inNone, nil
+}
+
+// Close ends listening. Connections that have not been accepted are aborted.
+func (l *Listener) Close(now tcp.Time) {
+	if l.closed {
+		return
+	}
+	l.closed = true
+	s := l.stack
+	delete(s.listeners, l.at)
+	if s.ports[l.at.port]--; s.ports[l.at.port] == 0 {
+		delete(s.ports, l.at.port)
+	}
+	if l.dual {
+		delete(s.listeners, socket{any4, l.at.port})
+	}
+	for _, list := range []*childList{&l.halfOpen, &l.ready} {
+		for list.first != nil {
+			c := list.first
+			l.leave(c)
+			c.released = true
+			c.tcp.Abort(now)
+			s.touch(now, c)
+		}
+	}
+	l.tell()
+}
+
+// findListener returns the listener for a SYN, the most specific first.
+func (s *Stack) findListener(flow *wire.Flow) *Listener {
+	if l := s.listeners[socket{flow.Local, flow.LocalPort}]; l != nil {
+		return l
+	}
+	if flow.Local.Is4() {
+		return s.listeners[socket{any4, flow.LocalPort}]
+	}
+	return s.listeners[socket{any6, flow.LocalPort}]
+}

@@ -1,0 +1,73 @@
+package stack
+
+import (
+	"math/rand/v2"
+	"net/netip"
+
+	"github.com/vitro-net/vitro/tcp"
+	"github.com/vitro-net/vitro/wire"
+)
+
+// Stack is one host's (or router's) TCP/IP. Its methods, and those of its Conns and
+// Listeners, are called by one goroutine at a time.
+type Stack struct {
+	cfg    Config
+	random *rand.Rand
+
+	ifaces    []*netif
+	routes    []route // most specific first
+	own       map[wire.Addr]*netif
+	broadcast []wire.Addr
+	routing   uint32 // counts changes of routes: a Conn that has an older count asks again
+
+	conns     map[wire.Flow]*Conn
+	all       connList // every Conn that is not yet freed, oldest first
+	listeners map[socket]*Listener
+	ports     map[uint16]int // listeners by port
+	wheel     wheel
+	due       []*timer
+	dirty     dirtyList
+
+	outbox queue // answers and forwarded packets
+	loop   queue // packets to the stack itself
+	loop2  queue
+
+	stats Stats
+
+	// Scratch of Arrive and Output, so that neither allocates.
+	ip  wire.IP
+	seg wire.Segment
+}
+
+// New returns a stack without interfaces but the one to itself, 127.0.0.0/8 and ::1.
+func New(cfg Config) *Stack {
+	cfg.setDefaults()
+	s := &Stack{
+		cfg:       cfg,
+		random:    rand.New(rand.NewPCG(cfg.Seed, tcp.SipHash(&cfg.Secret, []byte("seed")))),
+		own:       make(map[wire.Addr]*netif),
+		conns:     make(map[wire.Flow]*Conn),
+		listeners: make(map[socket]*Listener),
+		ports:     make(map[uint16]int),
+	}
+	s.countRules()
+	s.addInterface(InterfaceConfig{MTU: wire.MaxPacket, ChecksumOffload: true, Prefixes: []netip.Prefix{
+		netip.MustParsePrefix("127.0.0.1/8"), netip.MustParsePrefix("::1/128"),
+	}})
+	return s
+}
+
+// Deadline returns when Timeout must be called next, or tcp.Never. It is exact: the
+// earliest instant at which anything is due.
+func (s *Stack) Deadline() tcp.Time { return s.wheel.earliest() }
+
+// Timeout processes all timers that have run out at now. Calling it early does nothing.
+// Output is to be called after it.
+func (s *Stack) Timeout(now tcp.Time) {
+	s.due = s.wheel.expire(now, s.due[:0])
+	for i, t := range s.due {
+		s.due[i] = nil
+		t.conn.tcp.Timeout(now)
+		s.touch(now, t.conn)
+	}
+}
