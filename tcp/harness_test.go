@@ -170,9 +170,9 @@ func (p *peer) fail(format string, args ...any) {
 	story := ""
 	if p.rec != nil {
 		l := p.rec.Ladder()
-		if n := len(l.Lines); n > 60 {
-			story = fmt.Sprintf("(%d lines before)\n", n-60)
-			l.Lines = l.Lines[n-60:]
+		if n := len(l.Lines); n > 24 {
+			story = fmt.Sprintf("(%d lines before)\n", n-24)
+			l.Lines = l.Lines[n-24:]
 		}
 		story += l.String()
 	}

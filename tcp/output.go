@@ -160,10 +160,12 @@ func (c *Conn) outputAgain(now Time, seg *wire.Segment) bool {
 		return false
 	}
 	mss := c.room()
+	allowed := c.congestionRoom()
 	n := min(lost, edge.Sub(from))
-	switch allowed := c.congestionRoom(); {
+	switch {
 	case c.rtx.force:
 		n = min(n, mss)
+		allowed = max(allowed, n)
 	case allowed < min(n, mss):
 		return false
 	default:
@@ -174,9 +176,23 @@ func (c *Conn) outputAgain(now Time, seg *wire.Segment) bool {
 	c.rtx.next = from.Add(n)
 	c.sentAgain(from)
 	seg.Seq = from
+	if more := c.behindLost(n, mss, min(allowed-n, edge.Sub(c.rtx.next))); more > 0 {
+		c.putText(seg, n+more, mss)
+		c.sent(now, more, false)
+		return true
+	}
 	c.putText(seg, n, mss)
 	c.startRetransmission(now)
 	return true
+}
+
+// behindLost is how much new text, up to limit, fills the segment which ends with the last of
+// what was lost (SHLD-28): or the octet of a probe would go again alone, a silly segment.
+func (c *Conn) behindLost(n, mss, limit uint32) uint32 {
+	if c.rtx.next != c.snd.nxt || n >= mss {
+		return 0
+	}
+	return min(mss-n, c.unsent(), limit)
 }
 
 // wholeSegments cuts n to what one call may send: one segment, or as many whole ones as

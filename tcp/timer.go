@@ -95,7 +95,7 @@ func (c *Conn) restartRetransmission(now Time) {
 		c.timer.retransmit = 0
 	case c.cc.recovering && c.cc.partial:
 	default:
-		c.timer.retransmit = now.Add(c.timeout())
+		c.timer.retransmit = now.Add(c.patience())
 	}
 	c.cc.partial = c.cc.recovering
 }
@@ -125,7 +125,7 @@ func (c *Conn) retransmissionTimeout(now Time) {
 		c.timedOut(now, RuleZeroWindowProbe)
 		c.reply.owed |= owedProbe
 		c.timer.probes += min(1, 254-min(c.timer.probes, 254))
-		c.timer.retransmit = now.Add(c.backedOff(c.timer.probes)) // SHLD-30
+		c.timer.retransmit = now.Add(c.patience())
 	case !c.outstanding():
 		c.timedOut(now, RuleOverride)
 		c.reply.owed |= owedOverride
@@ -149,13 +149,22 @@ func (c *Conn) countRetransmission() {
 	}
 }
 
+// patience is how long to wait for an ACK, or between two probes of a closed window, whether
+// the peer takes the octet of a probe or not (SHLD-30).
+func (c *Conn) patience() time.Duration {
+	if c.snd.wnd == 0 && c.timer.probes > 0 {
+		return c.backedOff(c.timer.probes)
+	}
+	return c.timeout()
+}
+
 // waitToSend runs the timer when something is to be sent and nothing lets it: the window is
 // closed (MUST-36) or so small that section 3.8.6.2.1 holds the text back.
 func (c *Conn) waitToSend(now Time) {
 	if c.timer.retransmit != 0 || !c.outstanding() && !c.somethingToSend() {
 		return
 	}
-	d := c.timeout()
+	d := c.patience()
 	if c.snd.synAcked && c.snd.wnd > 0 && !c.outstanding() {
 		d = min(max(d, overrideMin), overrideMax)
 	}
