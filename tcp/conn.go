@@ -58,6 +58,7 @@ type sendVars struct {
 	fin      seq.Num // the sequence number of our FIN, once finQueued
 	mss      uint32  // SendMSS: what the peer can receive
 	shift    uint8   // Snd.Wind.Shift of RFC 7323
+	capacity uint32  // of queue
 
 	synAcked  bool // our SYN is acknowledged
 	finQueued bool // the user has closed: a FIN follows the queue
@@ -141,7 +142,7 @@ func New(cfg *Config, flow wire.Flow, mtu int) *Conn {
 func (c *Conn) Init(cfg *Config, flow wire.Flow, mtu int) {
 	cfg.setDefaults()
 	*c = Conn{cfg: cfg, flow: flow, noDelay: cfg.NoDelay, mtu: clampMTU(mtu)}
-	c.rcv.capacity = uint32(cfg.ReceiveBuffer)
+	c.snd.capacity, c.rcv.capacity = uint32(cfg.SendBuffer), uint32(cfg.ReceiveBuffer)
 	c.keep.idle, c.keep.interval, c.keep.count = DefaultKeepAliveIdle, DefaultKeepAliveInterval, DefaultKeepAliveCount
 	c.timer.userTimeout = cfg.UserTimeout
 }
@@ -232,7 +233,7 @@ func (c *Conn) forget() {
 	c.flush()
 	c.stopTimers()
 	c.iss, c.irs = 0, 0
-	c.snd, c.opt, c.rto, c.cc = sendVars{}, optionVars{}, rtoVars{}, congestionVars{}
+	c.snd, c.opt, c.rto, c.cc = sendVars{capacity: c.snd.capacity}, optionVars{}, rtoVars{}, congestionVars{}
 	c.reply.owed &= owedReset
 	rcv := receiveVars{capacity: c.rcv.capacity, shut: c.rcv.shut}
 	c.rcv = rcv

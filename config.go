@@ -1,0 +1,141 @@
+package vitro
+
+import (
+	"context"
+	crand "crypto/rand"
+	"encoding/binary"
+	"net/netip"
+	"time"
+
+	"github.com/vitro-net/vitro/host"
+	"github.com/vitro-net/vitro/seq"
+	"github.com/vitro-net/vitro/tcp"
+	"github.com/vitro-net/vitro/wire"
+)
+
+// Config says what a Stack is. The zero value works: each zero field means its default.
+type Config struct {
+	// ReceiveBuffer is the most a connection holds of what has arrived and not been read,
+	// in octets, and so the largest window it offers (RFC 9293 section 3.8.6). Default
+	// 1 MiB, at most 1 GiB (RFC 7323 section 2.3).
+	ReceiveBuffer int
+	// SendBuffer is the most a connection holds of what has been written and not been
+	// acknowledged, in octets; beyond, Write waits. Default 1 MiB.
+	SendBuffer int
+	// ElasticSend makes Write wait only beyond 16 MiB, whatever SendBuffer and
+	// SetWriteBuffer say. It is for testing/synctest bubbles: net/http's HTTP/2 client
+	// writes while it holds a mutex, a goroutine that waits for a mutex is not durably
+	// blocked, and so the bubble's time would stand still. Default off.
+	ElasticSend bool
+
+	// MSL is the maximum segment lifetime: TIME-WAIT lasts twice as long (RFC 9293 section
+	// 3.4.2, MUST-13). Default 30 s; the RFC's own figure is 2 minutes, which it calls "an
+	// engineering choice".
+	MSL time.Duration
+	// DelayedAck is how long an acknowledgment waits for company (RFC 9293 section
+	// 3.8.6.3). Default 40 ms, less than 500 ms (MUST-40); negative: none waits.
+	DelayedAck time.Duration
+	// MinRTO and MaxRTO bound the retransmission timeout (RFC 6298 section 2). Defaults
+	// 200 ms and 60 s.
+	MinRTO, MaxRTO time.Duration
+	// UserTimeout is how long what has been sent may stay without an acknowledgment before
+	// the connection ends with ETIMEDOUT: R2 of RFC 9293 section 3.8.3. Default 5 minutes
+	// (section 3.9.1.1); negative: for ever.
+	UserTimeout time.Duration
+	// SynTimeout is the same for a SYN, and so for Dial. Default 3 minutes (MUST-23).
+	SynTimeout time.Duration
+	// FinWait2Timeout is how long a connection that has been closed waits for the peer's
+	// FIN. Default 60 s, as Linux; the RFC has none.
+	FinWait2Timeout time.Duration
+
+	// NoTimestamps, NoSACK and NoWindowScale keep connections from offering and accepting
+	// the options of RFC 7323 section 3, RFC 2018, and RFC 7323 section 2.
+	NoTimestamps, NoSACK, NoWindowScale bool
+
+	// HopLimit of packets whose connection has none of its own (RFC 9293 section 3.9.2,
+	// MUST-49). Default 64.
+	HopLimit uint8
+	// PortFirst and PortLast bound the ports that are chosen for Dial and for Listen on
+	// port 0 (RFC 6056 section 3.2). Default 32768 to 65535.
+	PortFirst, PortLast uint16
+	// Forward lets packets for others pass between the links, as a router does; it sends
+	// ICMP Time Exceeded when a hop limit has run out. Default off (RFC 1122 section 3.1).
+	Forward bool
+
+	// MaxConnections bounds the connections of the Stack. Default 1048576. Beyond, Dial
+	// gives ENOBUFS and a SYN is dropped.
+	MaxConnections int
+	// MaxBuffers bounds the octets in all buffers of all connections. Default 1 GiB.
+	// Beyond, connections that hold much and move nothing are aborted.
+	MaxBuffers int
+
+	// Resolver turns host names into addresses for Dial and Listen. *net.Resolver is one.
+	// Default nil: then only literal addresses and "localhost", which is this Stack's
+	// loopback (RFC 6761 section 6.3), are known.
+	Resolver Resolver
+
+	// Seed, when not 0, makes the Stack reproducible: initial sequence numbers, ports and
+	// secrets follow from it, and anybody who knows it can forge segments. For tests.
+	// Default 0: secrets from crypto/rand.
+	Seed uint64
+	// ISN, when set, chooses initial sequence numbers instead of RFC 6528. For tests and
+	// demonstrations: who can guess the numbers can forge segments.
+	ISN func(local, remote netip.AddrPort) uint32
+	// Trace, when set, is told of each change of state, each dropped segment, each
+	// retransmission and timeout, with the sentence of the RFC that says so. Its functions
+	// are called while the Stack's lock is held: they must not call the Stack, its
+	// connections or listeners, and must not block.
+	Trace *tcp.Trace
+}
+
+// Resolver turns a host name into addresses. network is "ip", "ip4" or "ip6". Errors
+// should be *net.DNSError. *net.Resolver is a Resolver, one that asks the operating
+// system's network.
+type Resolver interface {
+	LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error)
+}
+
+// host returns the configuration of the layer below.
+func (c *Config) host() (host.Config, error) {
+	var h host.Config
+	h.ElasticSend = c.ElasticSend
+	s := &h.Stack
+	s.HopLimit, s.PortFirst, s.PortLast, s.Forward = c.HopLimit, c.PortFirst, c.PortLast, c.Forward
+	s.MaxConnections, s.MaxBuffers = c.MaxConnections, c.MaxBuffers
+	s.TCP = tcp.Config{
+		ReceiveBuffer: c.ReceiveBuffer, SendBuffer: c.SendBuffer,
+		MSL: c.MSL, DelayedAck: c.DelayedAck, MinRTO: c.MinRTO, MaxRTO: c.MaxRTO,
+		UserTimeout: c.UserTimeout, SynTimeout: c.SynTimeout, FinWait2Timeout: c.FinWait2Timeout,
+		NoDelay:      true, // as package net has it
+		NoTimestamps: c.NoTimestamps, NoSACK: c.NoSACK, NoWindowScale: c.NoWindowScale,
+		Trace: c.Trace,
+	}
+	if isn := c.ISN; isn != nil {
+		s.TCP.ISN = func(_ tcp.Time, flow wire.Flow) seq.Num {
+			return seq.Num(isn(flow.LocalAddrPort(), flow.RemoteAddrPort()))
+		}
+	}
+	if c.Seed != 0 {
+		s.Secret, s.Seed = secretOf(c.Seed), c.Seed
+		return h, nil
+	}
+	var seed [8]byte
+	if _, err := crand.Read(s.Secret[:]); err != nil {
+		return h, err
+	}
+	if _, err := crand.Read(seed[:]); err != nil {
+		return h, err
+	}
+	s.Seed = binary.LittleEndian.Uint64(seed[:])
+	return h, nil
+}
+
+// secretOf stretches a seed to a key.
+func secretOf(seed uint64) (key [16]byte) {
+	var b [8]byte
+	binary.LittleEndian.PutUint64(b[:], seed)
+	for i := range 2 {
+		binary.LittleEndian.PutUint64(key[8*i:], tcp.SipHash(&[16]byte{byte(i)}, b[:]))
+	}
+	return key
+}

@@ -1,0 +1,267 @@
+package vitro
+
+import (
+	"errors"
+	"io"
+	"net"
+	"syscall"
+	"time"
+
+	"github.com/vitro-net/vitro/host"
+	"github.com/vitro-net/vitro/tcp"
+)
+
+// Conn is a TCP connection. It is a [net.Conn] with the methods of [net.TCPConn], and its
+// errors are *net.OpError with the texts and causes that package net has for the same act
+// on Linux. All methods may be called by several goroutines at a time. The methods of a
+// zero Conn return syscall.EINVAL.
+type Conn struct {
+	c       *host.Conn
+	network string
+}
+
+var (
+	_ net.Conn      = (*Conn)(nil)
+	_ io.ReaderFrom = (*Conn)(nil)
+	_ io.WriterTo   = (*Conn)(nil)
+	_ syscall.Conn  = (*Conn)(nil)
+)
+
+func (c *Conn) ok() bool { return c != nil && c.c != nil }
+
+// fail makes of err what package net returns: call is the system call it would name.
+func (c *Conn) fail(op, call string, err error) error {
+	return &net.OpError{Op: op, Net: c.network, Source: c.LocalAddr(), Addr: c.RemoteAddr(), Err: cause(call, err)}
+}
+
+// Read reads what has arrived, and waits until there is something. At the end of what the
+// peer sent it returns io.EOF.
+func (c *Conn) Read(p []byte) (int, error) {
+	if !c.ok() {
+		return 0, syscall.EINVAL
+	}
+	n, err := c.c.Read(p)
+	if err != nil && err != io.EOF { //nolint:errorlint // the host gives io.EOF itself
+		err = c.fail("read", "read", err)
+	}
+	return n, err
+}
+
+// Write queues all of p for sending, and waits while the send buffer is full. It returns
+// how much of p was queued; less than all of it only with an error.
+func (c *Conn) Write(p []byte) (int, error) {
+	if !c.ok() {
+		return 0, syscall.EINVAL
+	}
+	n, err := c.c.Write(p)
+	if err != nil {
+		err = c.fail("write", "write", err)
+	}
+	return n, err
+}
+
+// WriteUrgent is Write with the URGENT flag: the urgent pointer points to the octet after
+// p (RFC 9293 section 3.8.5, MUST-30). New programs should not use it (SHLD-13).
+func (c *Conn) WriteUrgent(p []byte) (int, error) {
+	if !c.ok() {
+		return 0, syscall.EINVAL
+	}
+	n, err := c.c.WriteUrgent(p)
+	if err != nil {
+		err = c.fail("write", "write", err)
+	}
+	return n, err
+}
+
+// plainWriter and plainReader hide all but one method, so that nobody copies by calling
+// ReadFrom or WriteTo again. An error of this connection then has both names, "readfrom"
+// and "write", as with package net.
+type (
+	plainWriter struct{ io.Writer }
+	plainReader struct{ io.Reader }
+)
+
+// ReadFrom writes what r gives until its end, and returns how much was queued.
+func (c *Conn) ReadFrom(r io.Reader) (int64, error) {
+	if !c.ok() {
+		return 0, syscall.EINVAL
+	}
+	n, err := host.Copy(plainWriter{c}, r)
+	if err != nil {
+		err = c.fail("readfrom", "", err)
+	}
+	return n, err
+}
+
+// WriteTo writes what arrives to w until the end of it.
+func (c *Conn) WriteTo(w io.Writer) (int64, error) {
+	if !c.ok() {
+		return 0, syscall.EINVAL
+	}
+	n, err := host.Copy(w, plainReader{c})
+	if err != nil {
+		err = c.fail("writeto", "", err)
+	}
+	return n, err
+}
+
+// Close ends the use of the connection; calls that wait return net.ErrClosed. What has
+// been written is sent in the background, then a FIN. What has arrived and was not read
+// makes of it a reset (RFC 9293 section 3.6.1). See SetLinger.
+func (c *Conn) Close() error {
+	if !c.ok() {
+		return syscall.EINVAL
+	}
+	if err := c.c.Close(); err != nil {
+		return c.fail("close", "close", err)
+	}
+	return nil
+}
+
+// CloseRead says that this end reads no more: Read returns io.EOF, and what arrives is
+// acknowledged and thrown away.
+func (c *Conn) CloseRead() error { return c.do("close", "shutdown", (*host.Conn).CloseRead) }
+
+// CloseWrite says that this end has no more to send: a FIN follows what is queued, and
+// Write returns EPIPE. Reading goes on: the half-closed connection of RFC 9293 section
+// 3.6.1.
+func (c *Conn) CloseWrite() error { return c.do("close", "shutdown", (*host.Conn).CloseWrite) }
+
+// LocalAddr returns the socket of this end, a *net.TCPAddr.
+func (c *Conn) LocalAddr() net.Addr {
+	if !c.ok() {
+		return nil
+	}
+	return net.TCPAddrFromAddrPort(c.c.LocalAddr())
+}
+
+// RemoteAddr returns the socket of the other end, a *net.TCPAddr.
+func (c *Conn) RemoteAddr() net.Addr {
+	if !c.ok() {
+		return nil
+	}
+	return net.TCPAddrFromAddrPort(c.c.RemoteAddr())
+}
+
+// SetDeadline sets both deadlines. See [net.Conn].
+func (c *Conn) SetDeadline(t time.Time) error { return c.deadline((*host.Conn).SetDeadline, t) }
+
+// SetReadDeadline sets when Read gives up, with an error that is os.ErrDeadlineExceeded.
+// It holds for a Read that waits now too; the zero Time means never.
+func (c *Conn) SetReadDeadline(t time.Time) error {
+	return c.deadline((*host.Conn).SetReadDeadline, t)
+}
+
+// SetWriteDeadline is SetReadDeadline for Write. What Write has queued is sent all the
+// same.
+func (c *Conn) SetWriteDeadline(t time.Time) error {
+	return c.deadline((*host.Conn).SetWriteDeadline, t)
+}
+
+func (c *Conn) deadline(set func(*host.Conn, time.Time) error, t time.Time) error {
+	if !c.ok() {
+		return syscall.EINVAL
+	}
+	if err := set(c.c, t); err != nil {
+		return &net.OpError{Op: "set", Net: c.network, Addr: c.LocalAddr(), Err: cause("", err)}
+	}
+	return nil
+}
+
+// SetLinger says what Close does with what is not yet acknowledged. sec < 0, as at first:
+// it is sent in the background. 0: it is given up, and the peer gets a reset. sec > 0:
+// Close waits up to that many seconds for its acknowledgment; then, as with Linux, Close
+// returns without an error and the rest goes on in the background.
+func (c *Conn) SetLinger(sec int) error {
+	return c.set(func(h *host.Conn) error { return h.SetLinger(sec) })
+}
+
+// SetNoDelay says whether a small segment goes at once (true, as at first and as with
+// package net) or waits while anything is unacknowledged (the Nagle algorithm, RFC 9293
+// section 3.7.4).
+func (c *Conn) SetNoDelay(noDelay bool) error {
+	return c.set(func(h *host.Conn) error { return h.SetNoDelay(noDelay) })
+}
+
+// SetKeepAlive switches keep-alive probes (RFC 9293 section 3.8.4) on or off.
+func (c *Conn) SetKeepAlive(on bool) error {
+	return c.set(func(h *host.Conn) error {
+		k := h.KeepAlive()
+		k.On = on
+		return h.SetKeepAlive(k)
+	})
+}
+
+// SetKeepAlivePeriod sets how long the connection is idle before the first probe. 0:
+// 15 s; negative: no change.
+func (c *Conn) SetKeepAlivePeriod(d time.Duration) error {
+	return c.set(func(h *host.Conn) error {
+		k := h.KeepAlive()
+		k.Idle = keepAliveTime(d, k.Idle)
+		return h.SetKeepAlive(k)
+	})
+}
+
+// SetKeepAliveConfig sets all about keep-alive probes.
+func (c *Conn) SetKeepAliveConfig(config net.KeepAliveConfig) error {
+	return c.set(func(h *host.Conn) error { return h.SetKeepAlive(keepAlive(config, h.KeepAlive())) })
+}
+
+// SetReadBuffer sets how many octets of what arrives the connection holds at most: the
+// largest window it offers (RFC 9293 section 3.8.6).
+func (c *Conn) SetReadBuffer(octets int) error {
+	return c.set(func(h *host.Conn) error { return h.SetReceiveBuffer(octets) })
+}
+
+// SetWriteBuffer sets how many octets Write queues before it waits.
+func (c *Conn) SetWriteBuffer(octets int) error {
+	return c.set(func(h *host.Conn) error { return h.SetSendBuffer(octets) })
+}
+
+// SetUserTimeout sets how long what has been sent may stay without an acknowledgment
+// before the connection ends with ETIMEDOUT: R2 of RFC 9293 section 3.8.3 (MUST-21).
+// 0 restores the Config's value, a negative d means for ever.
+func (c *Conn) SetUserTimeout(d time.Duration) error {
+	return c.set(func(h *host.Conn) error { return h.SetUserTimeout(d) })
+}
+
+// SetTrafficClass sets the octet that holds DSCP and ECN bits, IPv4's type of service and
+// IPv6's traffic class, of what is sent from now on (RFC 9293 section 3.9.2, MUST-48).
+func (c *Conn) SetTrafficClass(tc uint8) error {
+	return c.set(func(h *host.Conn) error { return h.SetTrafficClass(tc) })
+}
+
+// SetHopLimit sets the hop limit, IPv4's time to live, of what is sent from now on; 0
+// restores the Config's value (RFC 9293 section 3.9.2, MUST-49).
+func (c *Conn) SetHopLimit(hops uint8) error {
+	return c.set(func(h *host.Conn) error { return h.SetHopLimit(hops) })
+}
+
+// Status returns the variables of the connection, as STATUS of RFC 9293 section 3.9.1.5
+// does. After Close it is the zero Status, but for the sockets.
+func (c *Conn) Status() tcp.Status {
+	if !c.ok() {
+		return tcp.Status{}
+	}
+	return c.c.Status()
+}
+
+// SyscallConn always returns an error: there is no file descriptor.
+func (c *Conn) SyscallConn() (syscall.RawConn, error) {
+	if !c.ok() {
+		return nil, syscall.EINVAL
+	}
+	return nil, c.fail("raw-control", "", errors.ErrUnsupported)
+}
+
+func (c *Conn) set(do func(*host.Conn) error) error { return c.do("set", "setsockopt", do) }
+
+func (c *Conn) do(op, call string, do func(*host.Conn) error) error {
+	if !c.ok() {
+		return syscall.EINVAL
+	}
+	if err := do(c.c); err != nil {
+		return c.fail(op, call, err)
+	}
+	return nil
+}

@@ -1,0 +1,157 @@
+package vitro
+
+import (
+	"context"
+	"net"
+	"net/netip"
+	"time"
+
+	"github.com/vitro-net/vitro/host"
+)
+
+// Dial connects to an address. The network is "tcp", "tcp4" or "tcp6". An address without
+// a host, as in ":80", means the Stack itself. A host that is no literal address and not
+// "localhost" is looked up by Config.Resolver; where it has several addresses they are
+// tried in turn. Keep-alives are on, as with package net; see [Dialer].
+func (s *Stack) Dial(network, address string) (*Conn, error) {
+	return s.DialContext(context.Background(), network, address)
+}
+
+// DialContext is Dial with a context, which ends the attempt and has no say over a
+// connection that is established.
+func (s *Stack) DialContext(ctx context.Context, network, address string) (*Conn, error) {
+	return (&Dialer{Stack: s}).dial(ctx, network, address)
+}
+
+// Dialer has the options of dialing. Stack must be set; the other zero fields mean what
+// Stack.Dial does. Its methods have the types that http.Transport and others want.
+type Dialer struct {
+	Stack *Stack
+	// Timeout and Deadline bound the whole of Dial, if set: the earlier counts. Without
+	// them a SYN without an answer is given up after Config.SynTimeout.
+	Timeout  time.Duration
+	Deadline time.Time
+	// LocalAddr is the socket to dial from, a *net.TCPAddr: an IP that is not set or
+	// unspecified, and port 0, are chosen by the Stack. Default nil: both.
+	LocalAddr net.Addr
+	// KeepAlive and KeepAliveConfig are those of [net.Dialer]: keep-alive is on, after 15 s,
+	// unless KeepAlive is negative.
+	KeepAlive       time.Duration
+	KeepAliveConfig net.KeepAliveConfig
+}
+
+// Dial connects to an address; see Stack.Dial. The connection is a *Conn.
+func (d *Dialer) Dial(network, address string) (net.Conn, error) {
+	return d.DialContext(context.Background(), network, address)
+}
+
+// DialContext is Dial with a context; see Stack.DialContext.
+func (d *Dialer) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
+	c, err := d.dial(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+func (d *Dialer) dial(ctx context.Context, network, address string) (*Conn, error) {
+	if at := d.deadline(time.Now()); !at.IsZero() {
+		sub, cancel := context.WithDeadline(ctx, at)
+		defer cancel()
+		ctx = sub
+	}
+	addrs, err := d.Stack.resolve(ctx, network, address, false)
+	if err != nil {
+		return nil, &net.OpError{Op: "dial", Net: network, Err: cause("", err)}
+	}
+	local, err := d.local()
+	if err != nil {
+		return nil, &net.OpError{Op: "dial", Net: network, Source: d.source(), Err: err}
+	}
+	if d.LocalAddr != nil {
+		addrs = sameFamily(addrs, local.Addr())
+		if len(addrs) == 0 {
+			return nil, &net.OpError{Op: "dial", Net: network, Source: d.source(), Err: &net.AddrError{Err: "no suitable address found", Addr: address}}
+		}
+	}
+	return d.dialEach(ctx, network, local, addrs)
+}
+
+// deadline is the earlier of Timeout and Deadline.
+func (d *Dialer) deadline(now time.Time) time.Time {
+	at := d.Deadline
+	if d.Timeout != 0 {
+		if t := now.Add(d.Timeout); at.IsZero() || t.Before(at) {
+			at = t
+		}
+	}
+	return at
+}
+
+// local returns the socket to dial from.
+func (d *Dialer) local() (netip.AddrPort, error) {
+	if d.LocalAddr == nil {
+		return netip.AddrPort{}, nil
+	}
+	a, ok := d.LocalAddr.(*net.TCPAddr)
+	if !ok {
+		return netip.AddrPort{}, &net.AddrError{Err: "mismatched local address type", Addr: d.LocalAddr.String()}
+	}
+	if a == nil {
+		return netip.AddrPort{}, nil
+	}
+	ip, _ := netip.AddrFromSlice(a.IP)
+	return netip.AddrPortFrom(ip.Unmap(), uint16(a.Port)), nil
+}
+
+// source is LocalAddr for an error: a nil *net.TCPAddr must not become a net.Addr.
+func (d *Dialer) source() net.Addr {
+	if a, ok := d.LocalAddr.(*net.TCPAddr); ok && a == nil {
+		return nil
+	}
+	return d.LocalAddr
+}
+
+// sameFamily returns the addresses that can be dialed from local.
+func sameFamily(addrs []netip.AddrPort, local netip.Addr) []netip.AddrPort {
+	if !local.IsValid() {
+		return addrs
+	}
+	var same []netip.AddrPort
+	for _, a := range addrs {
+		if a.Addr().Is4() == local.Is4() {
+			same = append(same, a)
+		}
+	}
+	return same
+}
+
+// dialEach tries the addresses in turn, each for its share of the time that is left. The
+// error is that of the first, as with package net.
+func (d *Dialer) dialEach(ctx context.Context, network string, local netip.AddrPort, addrs []netip.AddrPort) (*Conn, error) {
+	keep := initialKeepAlive(d.KeepAlive, d.KeepAliveConfig)
+	config := host.DialConfig{KeepAlive: keepAlive(keep, host.KeepAlive{})}
+	var first error
+	for i, remote := range addrs {
+		try, cancel := context.WithCancel(ctx)
+		if at, ok := ctx.Deadline(); ok && i+1 < len(addrs) {
+			cancel()
+			// No less than 2 s where there are as many, as package net has it.
+			left := time.Until(at)
+			share := min(max(left/time.Duration(len(addrs)-i), 2*time.Second), left)
+			try, cancel = context.WithTimeout(ctx, share)
+		}
+		c, err := d.Stack.host.Dial(try, local, remote, config)
+		cancel()
+		if err == nil {
+			return &Conn{c: c, network: network}, nil
+		}
+		if first == nil {
+			first = &net.OpError{Op: "dial", Net: network, Source: d.source(), Addr: net.TCPAddrFromAddrPort(remote), Err: cause("connect", err)}
+		}
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	return nil, first
+}

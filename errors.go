@@ -1,0 +1,43 @@
+package vitro
+
+import (
+	"context"
+	"errors"
+	"net"
+	"os"
+	"syscall"
+
+	"github.com/vitro-net/vitro/host"
+)
+
+// cause returns err as package net puts it into its OpError: an errno with the name of the
+// system call that it would come from.
+func cause(call string, err error) error {
+	var errno syscall.Errno
+	switch {
+	case errors.Is(err, host.ErrClosed):
+		return net.ErrClosed
+	case errors.Is(err, context.Canceled):
+		return canceled{}
+	case errors.Is(err, context.DeadlineExceeded):
+		return timedOut{}
+	case call != "" && errors.As(err, &errno):
+		return os.NewSyscallError(call, errno)
+	}
+	return err
+}
+
+// canceled and timedOut are what package net makes of a context's errors: the same texts,
+// the same answers to errors.Is.
+
+type canceled struct{}
+
+func (canceled) Error() string        { return "operation was canceled" }
+func (canceled) Is(target error) bool { return target == context.Canceled } //nolint:errorlint // this is Is
+
+type timedOut struct{}
+
+func (timedOut) Error() string        { return "i/o timeout" }
+func (timedOut) Timeout() bool        { return true }
+func (timedOut) Temporary() bool      { return true }
+func (timedOut) Is(target error) bool { return target == context.DeadlineExceeded } //nolint:errorlint // this is Is

@@ -1,0 +1,248 @@
+package host
+
+import (
+	"io"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/vitro-net/vitro/stack"
+	"github.com/vitro-net/vitro/tcp"
+	"github.com/vitro-net/vitro/wire"
+)
+
+// Conn is a connection as its user has it. All methods may be called by several
+// goroutines at a time; the octets of one Write stay together.
+type Conn struct {
+	host       *Host
+	core       *stack.Conn // nil when the user has left it to the stack
+	flow       *wire.Flow  // then
+	next, prev *Conn       // the host's connections
+
+	rd gate // readers, and who waits in Dial
+	wr gate // writers, and who waits in Close
+
+	// What the writer at work has still to queue. Whoever processes an acknowledgment
+	// queues for it (Host.refill), so that a large Write wakes its caller once.
+	rest    []byte
+	urgent  bool
+	err     error
+	writing bool // a Write is at work, others wait their turn
+	filling bool // the connection is in Host.fillable
+
+	established bool
+	peerClosed  bool // the peer's FIN has come
+	told        bool // the user has been told what ended the connection
+	closed      bool // by the user
+	readShut    bool // by CloseRead
+	linger      int32
+	keepAlive   KeepAlive
+}
+
+// signals is a Conn as the stack sees it.
+type signals Conn
+
+// Signal is called by the stack, under the lock.
+func (s *signals) Signal(sig tcp.Signal) {
+	c := (*Conn)(s)
+	if sig&tcp.SignalEstablished != 0 {
+		c.established = true
+	}
+	if sig&tcp.SignalPeerClosed != 0 {
+		c.peerClosed = true
+	}
+	if sig&(tcp.SignalReadable|tcp.SignalEstablished|tcp.SignalPeerClosed|tcp.SignalClosed) != 0 {
+		c.rd.wake()
+	}
+	switch {
+	case sig&(tcp.SignalWritable|tcp.SignalAcked|tcp.SignalClosed) == 0:
+	case len(c.rest) > 0 && !c.filling:
+		c.filling = true
+		c.host.fillable = append(c.host.fillable, c)
+	case c.closed:
+		c.wr.wake() // a Close that lingers
+	}
+}
+
+// LocalAddr returns the socket of this end, also after Close.
+func (c *Conn) LocalAddr() netip.AddrPort { f := c.sockets(); return f.LocalAddrPort() }
+
+// RemoteAddr returns the socket of the other end, also after Close.
+func (c *Conn) RemoteAddr() netip.AddrPort { f := c.sockets(); return f.RemoteAddrPort() }
+
+func (c *Conn) sockets() wire.Flow {
+	c.host.mu.Lock()
+	defer c.host.mu.Unlock()
+	if c.core == nil {
+		return *c.flow
+	}
+	return c.core.Flow()
+}
+
+// Read reads what has arrived into p, and waits until there is something. At the end of
+// what the peer sent it returns io.EOF. Errors: ErrClosed, os.ErrDeadlineExceeded (also
+// when there would have been something to read, as with package net), and once what ended
+// the connection: ECONNRESET, ETIMEDOUT, or the errno of an ICMP message.
+func (c *Conn) Read(p []byte) (int, error) {
+	h := c.host
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for {
+		switch err := c.rd.expired(h); {
+		case c.closed || h.closed:
+			return 0, ErrClosed
+		case len(p) == 0:
+			return 0, nil
+		case err != nil:
+			return 0, err
+		case c.readShut:
+			return 0, io.EOF
+		}
+		now := h.now()
+		n, err := c.core.Receive(now, p)
+		if n > 0 {
+			h.flush(now) // the window may have opened
+			return n, nil
+		}
+		if err != nil {
+			return 0, c.readError(err)
+		}
+		c.rd.wait(h)
+	}
+}
+
+// Write queues all of p for sending, and waits as long as the send buffer is full. It
+// returns how much was queued, less than len(p) only with an error: ErrClosed,
+// os.ErrDeadlineExceeded, once what ended the connection, and then, or after CloseWrite,
+// EPIPE. p is not used after Write has returned, but may be read by other goroutines
+// before.
+func (c *Conn) Write(p []byte) (int, error) { return c.write(p, false) }
+
+// WriteUrgent is Write with the URGENT flag of RFC 9293 section 3.9.1.2 (MUST-30): the
+// urgent pointer points to the octet after p. New applications should not use it (RFC
+// 6093 section 5).
+func (c *Conn) WriteUrgent(p []byte) (int, error) { return c.write(p, true) }
+
+func (c *Conn) write(p []byte, urgent bool) (int, error) {
+	h := c.host
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for c.writing {
+		if err := c.mayWrite(); err != nil {
+			return 0, err
+		}
+		c.wr.wait(h)
+	}
+	if err := c.mayWrite(); err != nil {
+		return 0, err
+	}
+	c.writing, c.rest, c.urgent, c.err = true, p, urgent, nil
+	now := h.now()
+	c.fill(now)
+	h.flush(now)
+	for len(c.rest) > 0 && c.err == nil {
+		if c.err = c.mayWrite(); c.err == nil {
+			c.wr.wait(h)
+		}
+	}
+	n, err := len(p)-len(c.rest), c.err
+	c.writing, c.rest, c.err = false, nil, nil
+	c.wr.wake() // the next Write
+	return n, err
+}
+
+func (c *Conn) mayWrite() error {
+	if c.closed || c.host.closed {
+		return ErrClosed
+	}
+	return c.wr.expired(c.host)
+}
+
+// fill queues what there is room for of the Write at work, and wakes it when it is done.
+func (c *Conn) fill(now tcp.Time) {
+	var n int
+	var err error
+	if c.urgent {
+		n, err = c.core.SendUrgent(now, c.rest)
+	} else {
+		n, err = c.core.Send(now, c.rest)
+	}
+	c.rest = c.rest[n:]
+	if err != nil {
+		c.err = c.writeError(err)
+	}
+	if len(c.rest) == 0 || c.err != nil {
+		c.wr.wake()
+	}
+}
+
+// copyBuffer is the size of the buffer of ReadFrom and WriteTo, in octets: a super-segment.
+const copyBuffer = 64 << 10
+
+// Buffers hold nothing but octets, so a bubble may use one from outside and give it back.
+var copyBuffers = sync.Pool{New: func() any { return new([copyBuffer]byte) }}
+
+// ReadFrom writes what r gives until r's io.EOF, which is not an error here. It returns
+// how much was queued.
+func (c *Conn) ReadFrom(r io.Reader) (int64, error) { return Copy(c, r) }
+
+// WriteTo writes to w what arrives, until the end of it.
+func (c *Conn) WriteTo(w io.Writer) (int64, error) { return Copy(w, c) }
+
+// Copy is io.Copy with a buffer of a super-segment, and without ReadFrom and WriteTo of
+// the two.
+func Copy(w io.Writer, r io.Reader) (int64, error) {
+	b := copyBuffers.Get().(*[copyBuffer]byte)
+	defer copyBuffers.Put(b)
+	var sum int64
+	for {
+		n, err := r.Read(b[:])
+		if n > 0 {
+			m, werr := w.Write(b[:n])
+			sum += int64(m)
+			if werr == nil && m < n {
+				werr = io.ErrShortWrite
+			}
+			if werr != nil {
+				return sum, werr
+			}
+		}
+		if err == io.EOF { //nolint:errorlint // a Reader gives io.EOF itself
+			return sum, nil
+		}
+		if err != nil {
+			return sum, err
+		}
+	}
+}
+
+// SetDeadline sets both deadlines.
+func (c *Conn) SetDeadline(t time.Time) error {
+	return c.set(func(tcp.Time) error {
+		c.rd.setDeadline(c.host, t)
+		c.wr.setDeadline(c.host, t)
+		return nil
+	})
+}
+
+// SetReadDeadline sets when Read gives up, also one that waits now; the zero Time: never.
+// With a time that is past, Read returns os.ErrDeadlineExceeded until it is set anew.
+func (c *Conn) SetReadDeadline(t time.Time) error {
+	return c.set(func(tcp.Time) error { c.rd.setDeadline(c.host, t); return nil })
+}
+
+// SetWriteDeadline is SetReadDeadline for Write. What Write has queued is sent all the same.
+func (c *Conn) SetWriteDeadline(t time.Time) error {
+	return c.set(func(tcp.Time) error { c.wr.setDeadline(c.host, t); return nil })
+}
+
+// Status returns the variables of the connection: STATUS of RFC 9293 section 3.9.1.5.
+// After Close it is the zero Status, but for the sockets.
+func (c *Conn) Status() tcp.Status {
+	c.host.mu.Lock()
+	defer c.host.mu.Unlock()
+	if c.core == nil {
+		return tcp.Status{Flow: *c.flow}
+	}
+	return c.core.Status()
+}

@@ -1,0 +1,79 @@
+package host
+
+import (
+	"context"
+	"net/netip"
+
+	"github.com/vitro-net/vitro/tcp"
+)
+
+// DialConfig has the options of Dial. The zero value means the defaults.
+type DialConfig struct {
+	KeepAlive KeepAlive
+}
+
+// Dial opens a connection (an active OPEN, RFC 9293 section 3.10.1) and waits until it is
+// established. In local an unspecified address and port 0, each, are chosen by the host.
+// Errors: ECONNREFUSED, ETIMEDOUT, EHOSTUNREACH and others of ICMP, ENETUNREACH where
+// there is no route, EADDRNOTAVAIL, EADDRINUSE, ErrClosed, and the error of ctx, which
+// ends the attempt but no connection that Dial has returned.
+func (h *Host) Dial(ctx context.Context, local, remote netip.AddrPort, config DialConfig) (*Conn, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.closed {
+		return nil, ErrClosed
+	}
+	now := h.now()
+	c := h.newConn()
+	c.keepAlive = config.KeepAlive
+	opts := config.KeepAlive.options()
+	opts.Watcher = (*signals)(c)
+	core, err := h.core.Dial(now, local, remote, opts)
+	if err != nil {
+		return nil, errno(err, tcp.SoftError{})
+	}
+	h.adopt(c, core)
+	if ctx.Done() != nil {
+		stop := context.AfterFunc(ctx, func() {
+			h.mu.Lock()
+			defer h.mu.Unlock()
+			c.rd.wake()
+		})
+		defer stop()
+	}
+	h.flush(now)
+	if err := c.connected(ctx); err != nil {
+		now := h.now()
+		c.closed = true
+		core.Abort(now)
+		c.release(now)
+		h.flush(now)
+		return nil, err
+	}
+	return c, nil
+}
+
+// connected waits until the connection is established.
+func (c *Conn) connected(ctx context.Context) error {
+	for {
+		switch {
+		case c.established:
+			return nil
+		case c.host.closed:
+			return ErrClosed
+		case c.core.State() == tcp.Closed:
+			err := c.core.Err()
+			if err == nil {
+				err = tcp.ErrReset
+			}
+			return errno(err, c.core.SoftError())
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		c.rd.wait(c.host)
+	}
+}

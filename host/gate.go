@@ -1,0 +1,100 @@
+package host
+
+import (
+	"os"
+	"sync"
+	"time"
+
+	"github.com/vitro-net/vitro/tcp"
+)
+
+// gate is where calls of one kind wait: the readers of a connection, its writers, the
+// acceptors of a listener. It has a deadline, which holds for calls that wait now and
+// those to come. All of it is under the host's lock. The zero gate is ready; what it
+// needs for waiting is made when somebody first waits.
+type gate struct {
+	cond     *sync.Cond
+	timer    *time.Timer
+	deadline tcp.Time // 0: none
+	armed    tcp.Time // when timer runs, 0: it does not
+	waiting  int
+}
+
+// wait gives up the lock until the gate is woken. The caller looks again at all it waits
+// for: there may be no reason.
+func (g *gate) wait(h *Host) {
+	if g.cond == nil {
+		g.cond = sync.NewCond(&h.mu)
+	}
+	g.waiting++
+	g.arm(h)
+	g.cond.Wait()
+	g.waiting--
+}
+
+// wake wakes all that wait.
+func (g *gate) wake() {
+	if g.waiting > 0 {
+		g.cond.Broadcast()
+	}
+}
+
+// expired returns os.ErrDeadlineExceeded when the deadline has passed.
+func (g *gate) expired(h *Host) error {
+	if g.deadline != 0 && g.deadline <= h.now() {
+		return os.ErrDeadlineExceeded
+	}
+	return nil
+}
+
+// setDeadline sets or, for the zero Time, takes away the deadline.
+func (g *gate) setDeadline(h *Host, t time.Time) {
+	g.deadline = 0
+	if !t.IsZero() {
+		now := h.now()
+		g.deadline = max(now.Add(time.Until(t)), 1)
+		if g.deadline <= now {
+			g.wake()
+			return
+		}
+	}
+	g.arm(h)
+}
+
+// arm sees to it that the timer runs when the deadline comes, if anybody waits. A timer
+// that runs too early is left alone: it will look again. So a deadline that moves with
+// each request costs no timer as long as it moves on.
+func (g *gate) arm(h *Host) {
+	if g.waiting == 0 || g.deadline == 0 || g.armed != 0 && g.armed <= g.deadline {
+		return
+	}
+	d := g.deadline.Sub(h.now())
+	g.armed = g.deadline
+	if g.timer == nil {
+		g.timer = time.AfterFunc(d, func() { g.run(h) })
+		return
+	}
+	g.timer.Reset(d)
+}
+
+// run is the timer's function.
+func (g *gate) run(h *Host) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	g.armed = 0
+	if g.expired(h) != nil {
+		g.wake()
+		return
+	}
+	g.arm(h)
+}
+
+// shut wakes all that wait, and leaves no timer.
+func (g *gate) shut() {
+	g.deadline = 0
+	if g.timer != nil {
+		g.timer.Stop()
+		g.armed = 0
+	}
+	g.wake()
+}

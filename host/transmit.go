@@ -1,0 +1,109 @@
+package host
+
+import (
+	"time"
+
+	"github.com/vitro-net/vitro/tcp"
+)
+
+const (
+	// rounds is how many batches a caller sends for everybody before it goes its way. What
+	// is left then is sent by the next caller or by the timer, whichever comes first, so
+	// that no Write is kept for as long as others keep the network busy.
+	rounds = 64
+	// budget is the size of a batch in octets: two super-segments.
+	budget = 128 << 10
+)
+
+// flush ends every piece of work: what it has made the stack want to send is sent, and
+// the timer runs at the stack's next deadline. It is called with the lock, and gives it up
+// while a link sends.
+func (h *Host) flush(now tcp.Time) {
+	if h.sending {
+		h.kicked = true
+	} else {
+		now = h.transmit(now)
+	}
+	h.arm(now)
+}
+
+// transmit is the transmitter: there is one at a time. Whoever finds that there is one
+// leaves what it has to send, and the transmitter finds it. It returns what time it has
+// become.
+func (h *Host) transmit(now tcp.Time) tcp.Time {
+	h.sending = true
+	for range rounds {
+		h.kicked = false
+		h.refill(now)
+		more := h.core.Output(now, &h.batch)
+		if h.batch.Len() > 0 {
+			h.mu.Unlock()
+			h.send()
+			h.mu.Lock()
+			h.batch.Reset()
+			now = h.now()
+		}
+		if !more && !h.kicked {
+			break
+		}
+		h.kicked = true
+	}
+	h.sending = false
+	if h.closed {
+		h.idle.Broadcast()
+	}
+	return now
+}
+
+// send gives the batch to the links, without the lock.
+func (h *Host) send() {
+	links := *h.links.Load()
+	for iface, packets := range h.batch.Runs() {
+		links[iface].Send(packets) //nolint:errcheck // the link is closed: then its packets are lost, as on any other
+	}
+}
+
+// refill queues for the writers that wait what there is room for now.
+func (h *Host) refill(now tcp.Time) {
+	for i, c := range h.fillable {
+		h.fillable[i] = nil
+		c.filling = false
+		if len(c.rest) > 0 && c.err == nil && !c.closed {
+			c.fill(now)
+		}
+	}
+	h.fillable = h.fillable[:0]
+}
+
+// arm sets the timer to the stack's next deadline. A timer that runs earlier is left
+// alone: it finds nothing to do, and arms itself anew.
+func (h *Host) arm(now tcp.Time) {
+	at := h.core.Deadline()
+	if h.kicked && !h.sending {
+		at = now // the transmitter has left in the middle of its work
+	}
+	if h.closed || at >= h.armed {
+		return
+	}
+	h.armed = at
+	d := max(at.Sub(now), 0)
+	if h.timer == nil {
+		h.timer = time.AfterFunc(d, h.expire)
+		return
+	}
+	h.timer.Reset(d)
+}
+
+// expire is the timer's function.
+func (h *Host) expire() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.armed = tcp.Never
+	if h.closed {
+		h.idle.Broadcast()
+		return
+	}
+	now := h.now()
+	h.core.Timeout(now)
+	h.flush(now)
+}

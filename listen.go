@@ -1,0 +1,133 @@
+package vitro
+
+import (
+	"context"
+	"errors"
+	"net"
+	"syscall"
+	"time"
+
+	"github.com/vitro-net/vitro/host"
+)
+
+// Listen listens on a socket of the Stack. The network is "tcp", "tcp4" or "tcp6". An
+// address without a host, as in ":80", means every address of the Stack, of both families
+// with "tcp"; port 0 is a port that the Stack chooses. Keep-alives are on in what is
+// accepted, as with package net; see [ListenConfig].
+func (s *Stack) Listen(network, address string) (*Listener, error) {
+	return (&ListenConfig{Stack: s}).Listen(context.Background(), network, address)
+}
+
+// ListenConfig has the options of listening. Stack must be set.
+type ListenConfig struct {
+	Stack *Stack
+	// Backlog is how many connections may be established and wait for Accept; more are
+	// not let in. Default 4096, as Linux.
+	Backlog int
+	// KeepAlive and KeepAliveConfig are those of [net.ListenConfig]: keep-alive is on in
+	// accepted connections, after 15 s, unless KeepAlive is negative.
+	KeepAlive       time.Duration
+	KeepAliveConfig net.KeepAliveConfig
+}
+
+// Listen listens. ctx is for the look-up of the host's name.
+func (lc *ListenConfig) Listen(ctx context.Context, network, address string) (*Listener, error) {
+	fail := func(addr net.Addr, err error) (*Listener, error) {
+		return nil, &net.OpError{Op: "listen", Net: network, Addr: addr, Err: err}
+	}
+	addrs, err := lc.Stack.resolve(ctx, network, address, true)
+	if err != nil {
+		return fail(nil, err)
+	}
+	local := addrs[0] // net prefers IPv4 where a name has both
+	for _, a := range addrs {
+		if a.Addr().Is4() {
+			local = a
+			break
+		}
+	}
+	core, err := lc.Stack.host.Listen(local, host.ListenConfig{
+		Backlog: lc.Backlog, V6Only: network == "tcp6",
+		KeepAlive: keepAlive(initialKeepAlive(lc.KeepAlive, lc.KeepAliveConfig), host.KeepAlive{}),
+	})
+	if err != nil {
+		return fail(net.TCPAddrFromAddrPort(local), cause("bind", err))
+	}
+	return &Listener{l: core, network: network}, nil
+}
+
+// Listener is a [net.Listener] of a Stack, with the methods of [net.TCPListener]. All
+// methods may be called by several goroutines at a time. The methods of a zero Listener
+// return syscall.EINVAL.
+type Listener struct {
+	l       *host.Listener
+	network string
+}
+
+var _ net.Listener = (*Listener)(nil)
+
+func (l *Listener) ok() bool { return l != nil && l.l != nil }
+
+func (l *Listener) fail(op, call string, err error) error {
+	return &net.OpError{Op: op, Net: l.network, Addr: l.Addr(), Err: cause(call, err)}
+}
+
+// Accept waits for the next connection and returns it, a *Conn.
+func (l *Listener) Accept() (net.Conn, error) {
+	c, err := l.AcceptTCP()
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// AcceptTCP is Accept with the type it returns.
+func (l *Listener) AcceptTCP() (*Conn, error) {
+	if !l.ok() {
+		return nil, syscall.EINVAL
+	}
+	h, err := l.l.Accept()
+	if err != nil {
+		return nil, l.fail("accept", "accept", err)
+	}
+	return &Conn{c: h, network: l.network}, nil
+}
+
+// Close ends the listening. Calls of Accept that wait return net.ErrClosed, connections
+// that nobody has accepted are reset, and those that have been accepted live on.
+func (l *Listener) Close() error {
+	if !l.ok() {
+		return syscall.EINVAL
+	}
+	if err := l.l.Close(); err != nil {
+		return l.fail("close", "close", err)
+	}
+	return nil
+}
+
+// Addr returns the socket, a *net.TCPAddr.
+func (l *Listener) Addr() net.Addr {
+	if !l.ok() {
+		return nil
+	}
+	return net.TCPAddrFromAddrPort(l.l.Addr())
+}
+
+// SetDeadline sets when Accept gives up; the zero Time means never.
+func (l *Listener) SetDeadline(t time.Time) error {
+	if !l.ok() {
+		return syscall.EINVAL
+	}
+	if err := l.l.SetDeadline(t); err != nil {
+		return l.fail("set", "", err)
+	}
+	return nil
+}
+
+// SyscallConn always returns an error: there is no file descriptor.
+func (l *Listener) SyscallConn() (syscall.RawConn, error) {
+	if !l.ok() {
+		return nil, syscall.EINVAL
+	}
+	return nil, l.fail("raw-control", "", errors.ErrUnsupported)
+}

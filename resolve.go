@@ -1,0 +1,82 @@
+package vitro
+
+import (
+	"context"
+	"net"
+	"net/netip"
+)
+
+// resolve turns what Dial and Listen are given into sockets, at least one. Its errors are
+// those of package net for the same fault.
+func (s *Stack) resolve(ctx context.Context, network, address string, listen bool) ([]netip.AddrPort, error) {
+	switch network {
+	case "tcp", "tcp4", "tcp6":
+	default:
+		return nil, net.UnknownNetworkError(network)
+	}
+	if address == "" && !listen {
+		return nil, &net.AddrError{Err: "missing address"}
+	}
+	name, service := "", "0"
+	if address != "" {
+		var err error
+		if name, service, err = net.SplitHostPort(address); err != nil {
+			return nil, err
+		}
+	}
+	// Names of services come from tables in package net and from /etc/services: nothing is
+	// asked of a network.
+	port, err := net.DefaultResolver.LookupPort(ctx, network, service)
+	if err != nil {
+		return nil, err
+	}
+	ips, err := s.resolveHost(ctx, network, name, listen)
+	if err != nil {
+		return nil, err
+	}
+	var addrs []netip.AddrPort
+	for _, ip := range ips {
+		if ip = ip.Unmap(); ip.Is4() && network != "tcp6" || ip.Is6() && network != "tcp4" {
+			addrs = append(addrs, netip.AddrPortFrom(ip, uint16(port)))
+		}
+	}
+	if len(addrs) == 0 {
+		return nil, &net.AddrError{Err: "no suitable address found", Addr: name}
+	}
+	return addrs, nil
+}
+
+var (
+	loopback4 = netip.AddrFrom4([4]byte{127, 0, 0, 1})
+	loopback6 = netip.IPv6Loopback()
+)
+
+// resolveHost returns the addresses of a host's name, in the order to try them.
+func (s *Stack) resolveHost(ctx context.Context, network, name string, listen bool) ([]netip.Addr, error) {
+	switch {
+	case name == "" && !listen, name == "localhost":
+		// An empty host is this one, as with net.Dial; RFC 6761 section 6.3.
+		return []netip.Addr{loopback4, loopback6}, nil
+	case name == "" && network == "tcp4":
+		return []netip.Addr{netip.IPv4Unspecified()}, nil
+	case name == "":
+		return []netip.Addr{netip.IPv6Unspecified()}, nil
+	}
+	if ip, err := netip.ParseAddr(name); err == nil {
+		switch {
+		case ip.Zone() != "":
+			// A zone names an interface; here a link is chosen by its addresses and routes.
+			return nil, &net.AddrError{Err: "address with a zone", Addr: name}
+		case ip.IsUnspecified() && !listen && ip.Is4():
+			return []netip.Addr{loopback4}, nil
+		case ip.IsUnspecified() && !listen:
+			return []netip.Addr{loopback6}, nil
+		}
+		return []netip.Addr{ip}, nil
+	}
+	if s.resolver == nil {
+		return nil, &net.DNSError{Err: "no such host", Name: name, IsNotFound: true}
+	}
+	family := map[string]string{"tcp": "ip", "tcp4": "ip4", "tcp6": "ip6"}[network]
+	return s.resolver.LookupNetIP(ctx, family, name)
+}

@@ -1,0 +1,65 @@
+package vitro
+
+import (
+	"net"
+	"net/netip"
+
+	"github.com/vitro-net/vitro/host"
+	"github.com/vitro-net/vitro/link"
+	"github.com/vitro-net/vitro/stack"
+	"github.com/vitro-net/vitro/tcp"
+)
+
+// Stack is a TCP/IP host inside the program. Make it with New. All methods may be called
+// by several goroutines at a time.
+type Stack struct {
+	host     *host.Host
+	resolver Resolver
+}
+
+// New returns a Stack without links. It reaches itself: 127.0.0.0/8, ::1, and whatever
+// addresses it gets. The error is that of the system's source of randomness.
+func New(c Config) (*Stack, error) {
+	config, err := c.host()
+	if err != nil {
+		return nil, err
+	}
+	return &Stack{host: host.New(config), resolver: c.Resolver}, nil
+}
+
+// LinkConfig says how a link is used.
+type LinkConfig struct {
+	// Addresses are the Stack's own on this link, each with its subnet, as in 10.1.0.2/24.
+	// What is in the subnet is reached by the link.
+	Addresses []netip.Prefix
+	// Routes are what else is reached by the link; 0.0.0.0/0 and ::/0 are all the rest. The
+	// longest prefix wins, among equal ones the first.
+	Routes []netip.Prefix
+}
+
+// Attach attaches a link. It belongs to the Stack from then on: Close closes it. Errors
+// wrap EINVAL for an address or MTU that cannot be (an IPv6 address needs an MTU of 1280),
+// EADDRINUSE for an address the Stack has already, net.ErrClosed, link.ErrAttached; then
+// the link still belongs to the caller.
+func (s *Stack) Attach(l link.Link, config LinkConfig) error {
+	err := s.host.Attach(l, host.LinkConfig{Addresses: config.Addresses, Routes: config.Routes})
+	if err != nil {
+		return &net.OpError{Op: "attach", Net: "link", Err: cause("attach", err)}
+	}
+	return nil
+}
+
+// Close ends the Stack at once: calls that wait return net.ErrClosed, connections are
+// reset, links closed. When it returns no goroutine and no timer is left. It must not be
+// called from within a link's Send or Receive. A second Close does nothing.
+func (s *Stack) Close() error { return s.host.Close() }
+
+// Stats are counters since New, and what there is now.
+type Stats = stack.Stats
+
+// Stats returns the counters.
+func (s *Stack) Stats() Stats { return s.host.Stats() }
+
+// Connections returns the status of every connection, ordered by local and then remote
+// socket, those in TIME-WAIT too.
+func (s *Stack) Connections() []tcp.Status { return s.host.Connections() }
