@@ -170,7 +170,7 @@ func TestTextThatNobodyReads(t *testing.T) {
 	}
 }
 
-// MAY-1 with Discard: what arrives is acknowledged and thrown away.
+// Half-duplex close with Discard, MAY-1: what arrives is acknowledged and thrown away.
 func TestDiscard(t *testing.T) {
 	m := newCell(t)
 	m.reach(tcp.Established)
