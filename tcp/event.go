@@ -603,6 +603,10 @@ func (c *Conn) checkFIN(now Time, seg *wire.Segment) {
 	}
 }
 
+// restore puts a connection into the state in which it was while it was kept as less than
+// a Conn (restore.go).
+func (c *Conn) restore(now Time, to State, rule Rule) { c.become(now, to, rule) }
+
 // 3.10.8. Timeouts.
 
 // Timeout processes the timers that have run out at now. Calling it early does nothing.

@@ -107,9 +107,10 @@ func (c *Conn) startSequence(iss seq.Num) {
 // SetISNFloor makes the next SYN's sequence number larger than floor: for a connection
 // that reopens one in TIME-WAIT, MAY-2: it "assigns its initial sequence number for the new
 // connection to be larger than the largest sequence number it used on the previous".
-// It is for a connection in SYN-RECEIVED whose SYN has not been taken from Output.
+// It is for a connection in SYN-SENT or SYN-RECEIVED whose SYN has not been taken from
+// Output.
 func (c *Conn) SetISNFloor(floor seq.Num) {
-	if c.state != SynReceived || floor.Less(c.iss) {
+	if c.state != SynSent && c.state != SynReceived || floor.Less(c.iss) {
 		return
 	}
 	const margin = 1 << 16 // more than the old connection's window may still be under way

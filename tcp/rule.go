@@ -95,6 +95,10 @@ const (
 	RuleBacklogFull
 	RuleBadCookie
 	RuleReopen
+	RuleCookie
+	RuleTimeWaitRecord
+	RuleSourceRoute
+	RuleLimited
 	// NumRules is how many there are, for tables by Rule.
 	NumRules
 )
@@ -172,4 +176,8 @@ var rules = [NumRules]ruleText{
 	RuleBacklogFull:         {"RFC 4987 3", "the listener's queue is full: drop the SYN"},
 	RuleBadCookie:           {"RFC 4987 3.6", "an ACK that carries no valid SYN cookie"},
 	RuleReopen:              {"RFC 6191 2", "a SYN that may reopen a connection in TIME-WAIT"},
+	RuleCookie:              {"RFC 4987 3.6", "an ACK brings a SYN cookie back: enter SYN-RECEIVED"},
+	RuleTimeWaitRecord:      {"RFC 9293 3.6.1", "TIME-WAIT, kept as a record"},
+	RuleSourceRoute:         {"RFC 7126 4.3", "a packet with a source route: drop it"},
+	RuleLimited:             {"RFC 5961 7, RFC 1812 4.3.2.8", "enough answers have gone to that host: send none"},
 }
