@@ -81,7 +81,7 @@ func TestAfterTwoGiB(t *testing.T) {
 	in := wire.Segment{Flags: wire.ACK, Seq: 2001, Ack: 1001, Wnd: 65535}
 	p.c.Arrive(p.now, &in)
 	var out wire.Segment
-	for sum := 0; sum < 1<<31+1<<20; sum += len(block) {
+	for sum := uint32(0); sum < 1<<31+1<<20; sum += uint32(len(block)) {
 		p.now++
 		p.c.Send(p.now, block)
 		for p.c.Output(p.now, &out) {
@@ -121,7 +121,7 @@ func TestRecoverAfterTwoGiB(t *testing.T) { // 6582-1
 	p.c.SetSuperSegment(65535)
 	block := make([]byte, 60000)
 	var out wire.Segment
-	for sum := 0; sum < 1<<31+1<<20; sum += len(block) {
+	for sum := uint32(0); sum < 1<<31+1<<20; sum += uint32(len(block)) {
 		p.now++
 		p.c.Send(p.now, block)
 		for p.c.Output(p.now, &out) {
