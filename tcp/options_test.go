@@ -244,7 +244,7 @@ func TestWindowShiftIsAtMost14(t *testing.T) {
 		p.send("<SEQ=2001><ACK=1001><CTL=ACK><WND=2>")
 		p.must(p.c.Status().SndWnd == 2<<14, "with a shift of %d the window 2 is %d; it is %d", shift, 2<<14, p.c.Status().SndWnd)
 	}
-	for _, buffer := range []int{1 << 12, 1<<16 - 1, 1 << 16, 1 << 20, 1 << 30, 1 << 31} {
+	for _, buffer := range []int{1 << 12, 1<<16 - 1, 1 << 16, 1 << 20, 1 << 30, 1<<31 - 1} {
 		p := newPeer(t, setup{cfg: tcp.Config{ReceiveBuffer: buffer}})
 		p.c.Open(p.now, tcp.Active)
 		p.flush()
