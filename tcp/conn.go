@@ -87,7 +87,7 @@ type receiveVars struct {
 
 	queue ring   // what has arrived in order and has not been read
 	held  []span // what has arrived out of order
-	last  seq.Num
+	turn  uint32 // of the last that did
 }
 
 // replyVars are what the connection owes: the answers that Output will give.

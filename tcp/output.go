@@ -106,23 +106,21 @@ func (c *Conn) putAck(seg *wire.Segment) {
 }
 
 // putSACK reports what is held out of order: RFC 2018 section 4, the block that holds the
-// latest segment first.
+// latest segment first, then those which were reported last.
 func (c *Conn) putSACK(seg *wire.Segment) {
-	blocks := c.sackBlocks()
-	if blocks == 0 {
-		return
-	}
-	latest := 0
-	for i, s := range c.rcv.held {
-		if s.start.LessEq(c.rcv.last) && c.rcv.last.Less(s.end) {
-			latest = i
+	before := c.rcv.turn + 1
+	for range c.sackBlocks() {
+		latest := -1
+		for i, s := range c.rcv.held {
+			if int32(s.turn-before) < 0 && (latest < 0 || int32(s.turn-c.rcv.held[latest].turn) > 0) {
+				latest = i
+			}
 		}
-	}
-	seg.Options.AddBlock(c.rcv.held[latest].block())
-	for i := 0; int(seg.Options.NSACK) < blocks; i++ {
-		if i != latest {
-			seg.Options.AddBlock(c.rcv.held[i].block())
+		if latest < 0 {
+			return
 		}
+		before = c.rcv.held[latest].turn
+		seg.Options.AddBlock(c.rcv.held[latest].block())
 	}
 }
 

@@ -21,8 +21,11 @@ const (
 )
 
 // span is a range of sequence numbers that has been received: from start, up to but not
-// including end.
-type span struct{ start, end seq.Num }
+// including end. Its turn is larger the later the last of it came.
+type span struct {
+	start, end seq.Num
+	turn       uint32
+}
 
 func (s span) block() wire.SACKBlock { return wire.SACKBlock{Left: s.start, Right: s.end} }
 
@@ -144,13 +147,12 @@ func (c *Conn) advance(n uint32) {
 // maxSpans. Text of a SYN is held likewise until ESTABLISHED, section 3.5.
 func (c *Conn) hold(now Time, seg *wire.Segment) {
 	if n := len(seg.Text); n > 0 {
-		s := span{seg.Seq, seg.Seq.Add(uint32(n))}
-		if !c.addSpan(s) {
+		c.rcv.turn++
+		if !c.addSpan(span{seg.Seq, seg.Seq.Add(uint32(n)), c.rcv.turn}) {
 			c.drop(now, seg, RuleTooManySpans)
 			return
 		}
 		c.store(seg.Seq, seg.Text)
-		c.rcv.last = seg.Seq
 	}
 	c.noteFIN(seg)
 }
@@ -199,9 +201,10 @@ func (c *Conn) mergeHeld() {
 }
 
 // noteFIN remembers where the peer's FIN is. A FIN below something already received is
-// none: the peer contradicts itself.
+// none: the peer contradicts itself, or somebody else has forged it, and then the true one
+// is still to come.
 func (c *Conn) noteFIN(seg *wire.Segment) {
-	if seg.Flags&wire.FIN == 0 || c.rcv.finHeld {
+	if seg.Flags&wire.FIN == 0 || c.rcv.finSeen || c.rcv.finHeld && c.rcv.nxt.LessEq(c.rcv.fin) {
 		return
 	}
 	at := seg.Seq.Add(uint32(len(seg.Text)))
@@ -239,7 +242,8 @@ func (c *Conn) delayAck(now Time, seg *wire.Segment) {
 	}
 	c.rcv.segMax = min(max(c.rcv.segMax, size), uint32(c.receiveMSS()))
 	c.rcv.pending += uint32(len(seg.Text))
-	if c.rcv.pending >= 2*max(c.rcv.segMax, c.defaultMSS()) || c.cfg.DelayedAck < 0 {
+	full := max(c.rcv.segMax, min(c.defaultMSS(), uint32(c.receiveMSS())))
+	if c.rcv.pending >= 2*full || c.cfg.DelayedAck < 0 {
 		c.oweAck() // MUST-58: one for all that arrives before Output
 		return
 	}
