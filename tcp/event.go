@@ -218,12 +218,20 @@ func (c *Conn) end(now Time, rule Rule, err Error) {
 	c.reply.owed = 0
 	c.become(now, Closed, rule)
 	c.signal |= SignalClosed | SignalReadable | SignalWritable
-	if err != 0 {
+	if err == ErrAborted || err == ErrUnread {
 		c.flush()
 		return
 	}
-	c.flushSendSide()
+	c.keepReceived()
 }
+
+// keepReceived flushes what is queued for sending alone.
+//
+// It deviates from 3.10.7.4 second, "All segment queues should be flushed", and from 3.10.8
+// likewise: what has arrived in order and was acknowledged before a reset or a timeout can
+// still be read, and the error comes after it. A server that answers, closes with part of
+// the request unread and so resets, would otherwise take back its answer. Linux does so.
+func (c *Conn) keepReceived() { c.flushSendSide() }
 
 // 3.10.7. SEGMENT ARRIVES.
 
