@@ -144,28 +144,20 @@ func (c *Conn) RemoteAddr() net.Addr {
 }
 
 // SetDeadline sets both deadlines. See [net.Conn].
-func (c *Conn) SetDeadline(t time.Time) error { return c.deadline((*host.Conn).SetDeadline, t) }
+func (c *Conn) SetDeadline(t time.Time) error {
+	return c.setHere(func(h *host.Conn) error { return h.SetDeadline(t) })
+}
 
 // SetReadDeadline sets when Read gives up, with an error that is os.ErrDeadlineExceeded.
 // It holds for a Read that waits now too; the zero Time means never.
 func (c *Conn) SetReadDeadline(t time.Time) error {
-	return c.deadline((*host.Conn).SetReadDeadline, t)
+	return c.setHere(func(h *host.Conn) error { return h.SetReadDeadline(t) })
 }
 
 // SetWriteDeadline is SetReadDeadline for Write. What Write has queued is sent all the
 // same.
 func (c *Conn) SetWriteDeadline(t time.Time) error {
-	return c.deadline((*host.Conn).SetWriteDeadline, t)
-}
-
-func (c *Conn) deadline(set func(*host.Conn, time.Time) error, t time.Time) error {
-	if !c.ok() {
-		return syscall.EINVAL
-	}
-	if err := set(c.c, t); err != nil {
-		return &net.OpError{Op: "set", Net: c.network, Addr: c.LocalAddr(), Err: cause("", err)}
-	}
-	return nil
+	return c.setHere(func(h *host.Conn) error { return h.SetWriteDeadline(t) })
 }
 
 // SetLinger says what Close does with what is not yet acknowledged. sec < 0, as at first:
@@ -210,12 +202,12 @@ func (c *Conn) SetKeepAliveConfig(config net.KeepAliveConfig) error {
 // SetReadBuffer sets how many octets of what arrives the connection holds at most: the
 // largest window it offers (RFC 9293 section 3.8.6).
 func (c *Conn) SetReadBuffer(octets int) error {
-	return c.set(func(h *host.Conn) error { return h.SetReceiveBuffer(octets) })
+	return c.setHere(func(h *host.Conn) error { return h.SetReceiveBuffer(octets) })
 }
 
 // SetWriteBuffer sets how many octets Write queues before it waits.
 func (c *Conn) SetWriteBuffer(octets int) error {
-	return c.set(func(h *host.Conn) error { return h.SetSendBuffer(octets) })
+	return c.setHere(func(h *host.Conn) error { return h.SetSendBuffer(octets) })
 }
 
 // SetUserTimeout sets how long what has been sent may stay without an acknowledgment
@@ -252,6 +244,17 @@ func (c *Conn) SyscallConn() (syscall.RawConn, error) {
 		return nil, syscall.EINVAL
 	}
 	return nil, c.fail("raw-control", "", errors.ErrUnsupported)
+}
+
+// setHere is for what package net says of the local end alone.
+func (c *Conn) setHere(do func(*host.Conn) error) error {
+	if !c.ok() {
+		return syscall.EINVAL
+	}
+	if err := do(c.c); err != nil {
+		return &net.OpError{Op: "set", Net: c.network, Addr: c.LocalAddr(), Err: cause("setsockopt", err)}
+	}
+	return nil
 }
 
 func (c *Conn) set(do func(*host.Conn) error) error { return c.do("set", "setsockopt", do) }

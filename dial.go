@@ -2,8 +2,10 @@ package vitro
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/netip"
+	"syscall"
 	"time"
 
 	"github.com/vitro-net/vitro/host"
@@ -64,15 +66,12 @@ func (d *Dialer) dial(ctx context.Context, network, address string) (*Conn, erro
 	if err != nil {
 		return nil, &net.OpError{Op: "dial", Net: network, Err: cause("", err)}
 	}
-	local, err := d.local()
+	local, err := d.local(addrs[0])
 	if err != nil {
-		return nil, &net.OpError{Op: "dial", Net: network, Source: d.source(), Err: err}
+		return nil, &net.OpError{Op: "dial", Net: network, Err: err}
 	}
-	if d.LocalAddr != nil {
-		addrs = sameFamily(addrs, local.Addr())
-		if len(addrs) == 0 {
-			return nil, &net.OpError{Op: "dial", Net: network, Source: d.source(), Err: &net.AddrError{Err: "no suitable address found", Addr: address}}
-		}
+	if addrs = sameFamily(addrs, local.Addr()); len(addrs) == 0 {
+		return nil, &net.OpError{Op: "dial", Net: network, Err: &net.AddrError{Err: "no suitable address found", Addr: address}}
 	}
 	return d.dialEach(ctx, network, local, addrs)
 }
@@ -88,14 +87,14 @@ func (d *Dialer) deadline(now time.Time) time.Time {
 	return at
 }
 
-// local returns the socket to dial from.
-func (d *Dialer) local() (netip.AddrPort, error) {
+// local returns the socket to dial remote from.
+func (d *Dialer) local(remote netip.AddrPort) (netip.AddrPort, error) {
 	if d.LocalAddr == nil {
 		return netip.AddrPort{}, nil
 	}
 	a, ok := d.LocalAddr.(*net.TCPAddr)
 	if !ok {
-		return netip.AddrPort{}, &net.AddrError{Err: "mismatched local address type", Addr: d.LocalAddr.String()}
+		return netip.AddrPort{}, &net.AddrError{Err: "mismatched local address type", Addr: remote.String()}
 	}
 	if a == nil {
 		return netip.AddrPort{}, nil
@@ -110,6 +109,15 @@ func (d *Dialer) source() net.Addr {
 		return nil
 	}
 	return d.LocalAddr
+}
+
+// call names the system call that an error of Dial would come from: an address of one's
+// own choice is bound.
+func (d *Dialer) call(err error) string {
+	if d.source() != nil && (errors.Is(err, syscall.EADDRNOTAVAIL) || errors.Is(err, syscall.EADDRINUSE)) {
+		return "bind"
+	}
+	return "connect"
 }
 
 // sameFamily returns the addresses that can be dialed from local.
@@ -147,7 +155,7 @@ func (d *Dialer) dialEach(ctx context.Context, network string, local netip.AddrP
 			return &Conn{c: c, network: network}, nil
 		}
 		if first == nil {
-			first = &net.OpError{Op: "dial", Net: network, Source: d.source(), Addr: net.TCPAddrFromAddrPort(remote), Err: cause("connect", err)}
+			first = &net.OpError{Op: "dial", Net: network, Source: d.source(), Addr: net.TCPAddrFromAddrPort(remote), Err: cause(d.call(err), err)}
 		}
 		if ctx.Err() != nil {
 			break

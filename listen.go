@@ -119,7 +119,7 @@ func (l *Listener) SetDeadline(t time.Time) error {
 		return syscall.EINVAL
 	}
 	if err := l.l.SetDeadline(t); err != nil {
-		return l.fail("set", "", err)
+		return cause("", err) // bare, as net.TCPListener returns it
 	}
 	return nil
 }

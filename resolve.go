@@ -64,6 +64,8 @@ func (s *Stack) resolveHost(ctx context.Context, network, name string, listen bo
 	}
 	if ip, err := netip.ParseAddr(name); err == nil {
 		switch {
+		case listen && network == "tcp" && ip == netip.IPv4Unspecified():
+			return []netip.Addr{netip.IPv6Unspecified()}, nil // package net means every address by it
 		case ip.Zone() != "":
 			// A zone names an interface; here a link is chosen by its addresses and routes.
 			return nil, &net.AddrError{Err: "address with a zone", Addr: name}

@@ -68,7 +68,7 @@ func (h *Host) refill(now tcp.Time) {
 	for i, c := range h.fillable {
 		h.fillable[i] = nil
 		c.filling = false
-		if len(c.rest) > 0 && c.err == nil && !c.closed {
+		if len(c.rest) > 0 && c.err == nil && !c.closed && !h.closed {
 			c.fill(now)
 		}
 	}
