@@ -388,8 +388,8 @@ func (p *peer) wait(d time.Duration) {
 // long that took.
 func (p *peer) next(limit time.Duration) time.Duration {
 	p.t.Helper()
-	from := p.now
-	for len(p.out) == 0 {
+	from, had := p.now, len(p.out)
+	for len(p.out) == had {
 		at := p.c.Deadline()
 		if at.Sub(from) > limit || at == tcp.Never {
 			p.fail("vitro sends nothing within %v", limit)

@@ -29,6 +29,7 @@ type optionVars struct {
 	tsRecent   uint32 // TS.Recent
 	tsOffset   uint32
 	tsRecentAt Time // when TS.Recent was last updated
+	tsSince    Time // when our first timestamp was sent
 }
 
 // checkRemote returns ErrInvalidRemote for an address that is not one host's (MUST-46).
@@ -88,6 +89,7 @@ func (c *Conn) synchronize(now Time) {
 	if c.opened == Active {
 		c.offerOptions()
 	}
+	c.opt.tsSince = now
 	c.timer.progress = now
 	c.rto.reset()
 	c.oweSYN(now)

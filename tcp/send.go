@@ -98,6 +98,7 @@ func (c *Conn) acknowledge(now Time, seg *wire.Segment) {
 		text--
 		c.startCongestion()
 		c.rto.afterHandshake()
+		c.startKeepAlive(now)
 	}
 	text = min(text, c.snd.queue.n) // without our FIN
 	c.snd.queue.drop(text)

@@ -235,22 +235,23 @@ func (c *Conn) SetKeepAlive(now Time, on bool, idle, interval time.Duration, cou
 	k.on, k.idle, k.interval, k.count = on, idle, interval, uint8(min(max(count, 1), 255))
 	k.sent, k.at = 0, 0
 	if on && c.snd.synAcked {
-		k.last = max(k.last, 1)
 		k.at = max(k.last.Add(idle), now)
+	}
+}
+
+// startKeepAlive: the handshake is done.
+func (c *Conn) startKeepAlive(now Time) {
+	c.keep.last = now
+	if c.keep.on {
+		c.keep.at = now.Add(c.keep.idle)
 	}
 }
 
 // heard is called for each acceptable segment.
 func (c *Conn) heard(now Time, seg *wire.Segment) {
 	c.rxTC = seg.TC
-	if !c.keep.on {
-		return
-	}
 	c.keep.last = now
 	c.keep.sent = 0
-	if c.keep.at == 0 {
-		c.keep.at = now.Add(c.keep.idle)
-	}
 }
 
 // keepAliveTimeout sends a probe if the connection has been idle: "only be sent when no
@@ -261,8 +262,12 @@ func (c *Conn) keepAliveTimeout(now Time) {
 	if k.at == 0 || now < k.at {
 		return
 	}
-	if due := k.last.Add(k.idle); due > now || c.outstanding() || c.somethingToSend() {
-		k.at = max(due, now.Add(k.interval))
+	if due := k.last.Add(k.idle); due > now {
+		k.at = due
+		return
+	}
+	if c.outstanding() || c.somethingToSend() {
+		k.at = now.Add(k.interval)
 		return
 	}
 	c.timedOut(now, RuleKeepAlive)

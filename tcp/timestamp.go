@@ -59,14 +59,15 @@ func (c *Conn) putTimestamps(now Time, seg *wire.Segment) {
 }
 
 // timestampRTT returns the round trip that the segment's TSecr measures (section 4). 0
-// means it measures nothing.
+// means it measures nothing: the peer echoes what has not been sent, or not in this life.
 func (c *Conn) timestampRTT(now Time, seg *wire.Segment) time.Duration {
 	if !c.opt.timestamps || !seg.Options.Has(wire.HasTimestamps) || seg.Options.TSEcr == 0 {
 		return 0
 	}
 	ticks := c.timestampClock(now) - seg.Options.TSEcr
-	if int32(ticks) < 0 {
-		return 0 // the peer echoes what was never sent
+	rtt := time.Duration(ticks) * timestampTick
+	if int32(ticks) < 0 || rtt > now.Sub(c.opt.tsSince)+timestampTick {
+		return 0
 	}
-	return max(time.Duration(ticks)*timestampTick, timestampTick)
+	return max(rtt, timestampTick)
 }
