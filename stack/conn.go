@@ -50,23 +50,29 @@ type Conn struct {
 	watcher     Watcher
 	untold      tcp.Signal // what no watcher has heard of
 
-	listener           *Listener // while it is half-open or not accepted
-	inQueue            queueOf
-	lolder, lnewer     *Conn // in the listener's list
-	iface              *netif
-	routing            uint32 // Stack.routing when iface was found
-	dirty              bool
-	released           bool
-	listed             bool // in Stack.conns
-	freed              bool
-	halfOpen, accepted bool
+	listener       *Listener // while it is half-open or not accepted
+	inQueue        queueOf
+	lolder, lnewer *Conn // in the listener's list
+	iface          *netif
+	routing        uint32 // Stack.routing when iface was found
+	before         *before
+	dirty          bool
+	released       bool
+	orphan         bool // released, and counted
+	listed         bool // in Stack.conns
+	detached       bool // in TIME-WAIT, and another connection has the sockets
+	freed          bool
 }
 
-func (s *Stack) newConn(flow wire.Flow, n *netif) *Conn {
+func (s *Stack) newConn(now tcp.Time, flow wire.Flow, n *netif) *Conn {
 	c := &Conn{stack: s, iface: n, routing: s.routing}
 	c.timer.conn = c
 	c.tcp.Init(&s.cfg.TCP, flow, n.cfg.MTU)
 	c.tcp.SetSuperSegment(n.super)
+	if mtu, ok := s.paths.mtu(now, &flow.Remote); ok {
+		c.tcp.SetPathMTU(mtu)
+	}
+	s.stats.States[tcp.Closed]++
 	s.all.push(c)
 	s.conns[flow] = c
 	c.listed = true
@@ -132,16 +138,34 @@ func (c *Conn) Abort(now tcp.Time) error {
 	return err
 }
 
-// Release says that the user is done with the handle, and must not use it again. It closes
-// nothing: call Close and CloseReceive, or Abort, before. The stack lets the connection live
-// out its closing and then frees it; in TIME-WAIT only a small record is left of it.
+// Release says that the user is done with the handle, and must not use it again. Call Close
+// and CloseReceive before, or Abort; one that has done neither aborts the connection. The
+// stack lets the connection live out its closing and then frees it; in TIME-WAIT only a
+// small record is left of it. Beyond Config.MaxOrphans it is aborted.
 func (c *Conn) Release(now tcp.Time) {
 	if c.released {
 		return
 	}
+	s := c.stack
 	c.released = true
 	c.watcher = nil
-	c.stack.touch(now, c)
+	switch c.tcp.State() {
+	case tcp.Listen, tcp.SynSent, tcp.SynReceived, tcp.Established, tcp.CloseWait:
+		if !c.tcp.Status().FinQueued {
+			_ = c.tcp.Abort(now) // it exists
+		}
+	case tcp.Closed, tcp.FinWait1, tcp.FinWait2, tcp.Closing, tcp.LastAck, tcp.TimeWait:
+	}
+	if state := c.tcp.State(); state != tcp.Closed && state != tcp.TimeWait {
+		if s.orphans >= s.cfg.MaxOrphans {
+			s.stats.OrphansAborted++
+			_ = c.tcp.Abort(now) // it exists
+		} else {
+			c.orphan = true
+			s.orphans++
+		}
+	}
+	s.touch(now, c)
 }
 
 // Status returns the connection's state and variables.
@@ -211,6 +235,9 @@ func (s *Stack) touch(now tcp.Time, c *Conn) {
 		return
 	}
 	s.signals(now, c)
+	if s.cfg.TCP.BuffersInUse() > s.cfg.MaxBuffers {
+		s.relieve(now)
+	}
 	s.wheel.arm(&c.timer, c.tcp.Deadline())
 	s.dirty.push(c)
 }
@@ -242,11 +269,18 @@ func (s *Stack) unlist(c *Conn) {
 	}
 }
 
-// settle is called when a connection has sent what it had to: it frees what has ended and
-// belongs to nobody.
-func (s *Stack) settle(now tcp.Time, c *Conn) {
-	if c.released && c.tcp.State() == tcp.Closed {
+// settle is called when a connection has sent what it had to. It frees what nobody wants
+// any more.
+func (s *Stack) settle(c *Conn) {
+	if !c.released {
+		return
+	}
+	switch c.tcp.State() {
+	case tcp.Closed, tcp.Listen:
 		s.free(c)
+	case tcp.TimeWait:
+		s.keepTimeWait(c)
+	case tcp.SynSent, tcp.SynReceived, tcp.Established, tcp.FinWait1, tcp.FinWait2, tcp.CloseWait, tcp.Closing, tcp.LastAck:
 	}
 }
 
@@ -256,6 +290,10 @@ func (s *Stack) free(c *Conn) {
 		return
 	}
 	c.freed = true
+	if c.orphan {
+		s.orphans--
+	}
+	s.stats.States[c.tcp.State()]--
 	s.unlist(c)
 	s.wheel.disarm(&c.timer)
 	s.all.remove(c)

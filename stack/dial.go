@@ -3,6 +3,7 @@ package stack
 import (
 	"net/netip"
 
+	"github.com/vitro-net/vitro/seq"
 	"github.com/vitro-net/vitro/tcp"
 	"github.com/vitro-net/vitro/wire"
 )
@@ -34,21 +35,42 @@ func (s *Stack) Dial(now tcp.Time, local, remote netip.AddrPort, opts ConnOption
 		return nil, err
 	}
 	if flow.LocalPort == 0 {
-		if !s.choosePort(&flow) {
+		if !s.choosePort(now, &flow) {
 			return nil, ErrNoPorts
 		}
-	} else if s.conns[flow] != nil {
+	} else if !s.available(now, &flow) {
 		return nil, ErrAddrInUse
 	}
-	c := s.newConn(flow, n)
+	at, reuse := s.waiting.find(&flow)
+	floor := seq.Num(0)
+	if reuse {
+		floor, _ = s.mayReuse(now, at)
+		s.removeTimeWait(at)
+	}
+	c := s.newConn(now, flow, n)
 	c.setOptions(now, &opts)
 	if err := c.tcp.Open(now, tcp.Active); err != nil {
 		c.released = true
 		s.free(c)
 		return nil, err
 	}
+	if reuse {
+		c.tcp.SetISNFloor(floor)
+	}
 	s.touch(now, c)
 	return c, nil
+}
+
+// available reports whether a connection may have both sockets of flow.
+func (s *Stack) available(now tcp.Time, flow *wire.Flow) bool {
+	if s.conns[*flow] != nil {
+		return false
+	}
+	if at, ok := s.waiting.find(flow); ok {
+		_, ok = s.mayReuse(now, at)
+		return ok
+	}
+	return true
 }
 
 // chooseLocal sets flow.Local to the address asked for (MUST-43), or to one that fits.
@@ -73,13 +95,33 @@ func (s *Stack) chooseLocal(n *netif, asked netip.Addr, flow *wire.Flow) error {
 	return nil
 }
 
-// choosePort chooses a port for a flow that lacks only that.
-func (s *Stack) choosePort(flow *wire.Flow) bool {
-	n := int(s.cfg.PortLast) - int(s.cfg.PortFirst) + 1
-	start := s.random.IntN(n)
+// perturbations is the size of the table of RFC 6056 section 3.3.4. A small one tells how
+// many connections go elsewhere (CVE-2022-1012).
+const perturbations = 1 << 16
+
+// choosePort chooses a port for a flow that lacks only that: RFC 6056 section 3.3.4,
+// "Double-Hash Port Selection", with the random steps of section 3.3.5. To one destination
+// ports follow each other, so that one is used again as late as possible; where they
+// begin, and what other destinations use, cannot be told from them.
+func (s *Stack) choosePort(now tcp.Time, flow *wire.Flow) bool {
+	if s.perturb == nil {
+		s.perturb = make([]uint16, perturbations)
+	}
+	var b [34]byte
+	copy(b[0:], flow.Local[:])
+	copy(b[16:], flow.Remote[:])
+	b[32], b[33] = byte(flow.RemotePort>>8), byte(flow.RemotePort)
+	h := tcp.SipHash(&s.portKey, b[:])
+	step := &s.perturb[h>>32%perturbations]
+	n := uint32(s.cfg.PortLast) - uint32(s.cfg.PortFirst) + 1
+	begin := uint32(h)%n + uint32(*step)
 	for i := range n {
-		flow.LocalPort = s.cfg.PortFirst + uint16((start+i)%n)
-		if s.conns[*flow] == nil && !s.listens(flow.LocalPort) {
+		flow.LocalPort = s.cfg.PortFirst + uint16((begin+i)%n)
+		if s.listens(flow.LocalPort) || flow.Local == flow.Remote && flow.LocalPort == flow.RemotePort {
+			continue // it would meet a listener, or itself
+		}
+		if s.available(now, flow) {
+			*step += uint16(i) + 1 + uint16(s.random.IntN(8))
 			return true
 		}
 	}

@@ -41,6 +41,8 @@ type Listener struct {
 	backlog int
 	watcher Watcher
 	closed  bool
+	limit   int      // of halfOpen
+	cookies tcp.Time // until when an ACK may bring a cookie back
 
 	halfOpen, ready childList
 }
@@ -101,6 +103,12 @@ func (s *Stack) Listen(local netip.AddrPort, backlog int, opts ListenOptions) (*
 		backlog = DefaultBacklog
 	}
 	l := &Listener{stack: s, opts: opts, backlog: backlog, watcher: opts.Watcher}
+	switch {
+	case opts.HalfOpen == 0:
+		l.limit = s.cfg.HalfOpen
+	case opts.HalfOpen > 0:
+		l.limit = opts.HalfOpen
+	}
 	l.at = socket{wire.AddrFrom(local.Addr()), local.Port()}
 	if !l.at.addr.IsUnspecified() && !s.isOwn(&l.at.addr) {
 		return nil, ErrAddrNotAvailable
@@ -177,6 +185,7 @@ func (l *Listener) leave(c *Conn) {
 	switch c.inQueue {
 	case inHalfOpen:
 		l.halfOpen.remove(c)
+		l.stack.halfOpen--
 	case inReady:
 		l.ready.remove(c)
 	case inNone:
@@ -202,12 +211,26 @@ func (l *Listener) Close(now tcp.Time) {
 		for list.first != nil {
 			c := list.first
 			l.leave(c)
-			c.released = true
-			c.tcp.Abort(now)
-			s.touch(now, c)
+			c.before = nil
+			_ = c.tcp.Abort(now) // it exists
+			c.Release(now)
 		}
 	}
 	l.tell()
+}
+
+// full reports whether as many connections wait for Accept as may.
+func (l *Listener) full() bool { return l.ready.n >= l.backlog }
+
+// admits reports whether a SYN may make a connection now.
+func (l *Listener) admits() bool {
+	s := l.stack
+	return !l.full() && s.all.n < s.cfg.MaxConnections && !l.crowded()
+}
+
+// crowded reports whether so many are half-open that cookies are due.
+func (l *Listener) crowded() bool {
+	return l.halfOpen.n >= l.limit || l.stack.halfOpen >= l.stack.cfg.MaxHalfOpen
 }
 
 // findListener returns the listener for a SYN, the most specific first.
@@ -219,4 +242,62 @@ func (s *Stack) findListener(flow *wire.Flow) *Listener {
 		return s.listeners[socket{any4, flow.LocalPort}]
 	}
 	return s.listeners[socket{any6, flow.LocalPort}]
+}
+
+// newChild makes a connection in LISTEN, with its remote socket filled in.
+func (s *Stack) newChild(now tcp.Time, n *netif, l *Listener, flow *wire.Flow) *Conn {
+	c := s.newConn(now, *flow, n)
+	c.setOptions(now, &l.opts.Conn)
+	c.watcher = nil
+	c.listener, c.inQueue = l, inHalfOpen
+	l.halfOpen.push(c)
+	s.halfOpen++
+	_ = c.tcp.Open(now, tcp.Passive) // a new record can be opened
+	return c
+}
+
+// arriveListen is a segment for a listener: RFC 9293 section 3.10.7.2.
+func (s *Stack) arriveListen(now tcp.Time, n *netif, l *Listener, flow *wire.Flow, seg *wire.Segment) {
+	switch {
+	case seg.Flags&wire.RST != 0: // first
+		s.drop(tcp.RuleListenReset)
+	case seg.Flags&wire.ACK != 0: // second
+		if !s.arriveCookie(now, n, l, flow, seg) {
+			s.drop(tcp.RuleListenAck)
+			s.reset(now, flow, seg)
+		}
+	case seg.Flags&wire.SYN == 0: // fourth
+		s.drop(tcp.RuleListenOther)
+	case flow.RemotePort == 0 || l.full() || s.all.n >= s.cfg.MaxConnections:
+		s.drop(tcp.RuleBacklogFull)
+	case l.crowded():
+		s.sendCookie(now, n, l, flow, seg)
+	default: // third
+		c := s.newChild(now, n, l, flow)
+		c.tcp.Arrive(now, seg)
+		s.touch(now, c)
+	}
+}
+
+// childSignals is told of the signals of a connection that has not been accepted.
+func (l *Listener) childSignals(now tcp.Time, c *Conn, sig tcp.Signal) {
+	if c.inQueue != inHalfOpen {
+		return
+	}
+	switch {
+	case sig&tcp.SignalEstablished != 0:
+		l.halfOpen.remove(c)
+		l.stack.halfOpen--
+		c.inQueue, c.before = inReady, nil
+		l.ready.push(c)
+		l.tell()
+	case sig&(tcp.SignalListen|tcp.SignalClosed) != 0:
+		// MUST-11: returned to LISTEN, which the listener has never left; or given up.
+		l.leave(c)
+		c.released = true
+		l.stack.unlist(c)
+		if c.before != nil {
+			l.stack.goBack(now, c.before)
+		}
+	}
 }

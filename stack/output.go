@@ -99,7 +99,7 @@ func (s *Stack) outputConn(now tcp.Time, c *Conn, b *Batch) {
 		s.dirty.push(c)
 		return
 	}
-	s.settle(now, c)
+	s.settle(c)
 }
 
 // putSegment writes the packet of seg to b, which has room for it, or to the loop, and
@@ -132,7 +132,7 @@ func (s *Stack) drainLoop(now tcp.Time) (octets int) {
 		p, b := s.loop2.pop()
 		octets += p.n
 		packet := wire.Packet{Buf: b, GSO: p.gso, Sum: p.sum}
-		s.Arrive(now, loopback, &packet)
+		s.arrive(now, s.ifaces[loopback], &packet)
 	}
 	s.loop2.reset()
 	return octets

@@ -2,12 +2,15 @@ package stack
 
 import "github.com/vitro-net/vitro/tcp"
 
-// AbortAll aborts every connection, those too that live on without a user: Output gives
-// the resets, and after it no connection has a timer.
+// AbortAll aborts every connection, those too that live on without a user, and drops the
+// records in TIME-WAIT: Output gives the resets, and after it no connection has a timer.
 func (s *Stack) AbortAll(now tcp.Time) {
 	for c := s.all.oldest; c != nil; c = c.next {
 		c.tcp.Abort(now) //nolint:errcheck // the error says that it is CLOSED already
 		s.touch(now, c)
+	}
+	for s.waiting.first != none {
+		s.removeTimeWait(s.waiting.first)
 	}
 }
 

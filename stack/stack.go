@@ -28,15 +28,32 @@ type Stack struct {
 	due       []*timer
 	dirty     dirtyList
 
-	outbox queue // answers and forwarded packets
-	loop   queue // packets to the stack itself
-	loop2  queue
+	waiting   waitTable
+	halfOpen  int
+	orphans   int
+	relieved  tcp.Time // when relieve last looked
+	frags     wire.Reassembler
+	paths     paths
+	resets    limiter
+	errors    limiter
+	echoes    limiter
+	perturb   []uint16 // of RFC 6056 algorithm 4
+	portKey   [16]byte
+	cookieKey [16]byte
+
+	outbox     queue // answers and forwarded packets
+	loop       queue // packets to the stack itself
+	loop2      queue
+	fragmented uint64
 
 	stats Stats
 
 	// Scratch of Arrive and Output, so that neither allocates.
-	ip  wire.IP
-	seg wire.Segment
+	ip      wire.IP
+	seg     wire.Segment
+	scratch tcp.Conn
+	quiet   tcp.Config // Config.TCP for a scratch connection that nobody is told of
+	big     []byte
 }
 
 // New returns a stack without interfaces but the one to itself, 127.0.0.0/8 and ::1.
@@ -50,7 +67,17 @@ func New(cfg Config) *Stack {
 		listeners: make(map[socket]*Listener),
 		ports:     make(map[uint16]int),
 	}
+	s.quiet = cfg.TCP
+	s.quiet.Trace = nil
 	s.countRules()
+	s.scratch.Init(&s.cfg.TCP, wire.Flow{}, wire.MaxPacket) // fills in its defaults
+	s.waiting = newWaitTable()
+	s.frags.MaxBytes = cfg.ReassemblyBytes
+	s.portKey, s.cookieKey = cfg.subkey(purposePort), cfg.subkey(purposeCookie)
+	limit := cfg.subkey(purposeLimit)
+	s.resets = limiter{key: limit, rate: cfg.ResetRate}
+	s.errors = limiter{key: limit, rate: cfg.ErrorRate}
+	s.echoes = limiter{key: limit, rate: cfg.EchoRate}
 	s.addInterface(InterfaceConfig{MTU: wire.MaxPacket, ChecksumOffload: true, Prefixes: []netip.Prefix{
 		netip.MustParsePrefix("127.0.0.1/8"), netip.MustParsePrefix("::1/128"),
 	}})
@@ -59,7 +86,13 @@ func New(cfg Config) *Stack {
 
 // Deadline returns when Timeout must be called next, or tcp.Never. It is exact: the
 // earliest instant at which anything is due.
-func (s *Stack) Deadline() tcp.Time { return s.wheel.earliest() }
+func (s *Stack) Deadline() tcp.Time {
+	d := min(s.wheel.earliest(), s.waiting.deadline())
+	if t, ok := s.frags.Deadline(); ok {
+		d = min(d, tcp.Time(t))
+	}
+	return d
+}
 
 // Timeout processes all timers that have run out at now. Calling it early does nothing.
 // Output is to be called after it.
@@ -70,4 +103,6 @@ func (s *Stack) Timeout(now tcp.Time) {
 		t.conn.tcp.Timeout(now)
 		s.touch(now, t.conn)
 	}
+	s.expireTimeWait(now)
+	s.expireFragments(now)
 }

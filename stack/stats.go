@@ -19,29 +19,69 @@ type Stats struct {
 	// NoInterface counts packets from an interface that is gone, NoRoute what could not be
 	// sent, QueueFull answers and forwarded packets beyond Config.MaxQueued.
 	NoInterface, NoRoute, QueueFull uint64
+	// ICMPIn and ICMPOut count messages by kind; ICMPIgnored errors that named no
+	// connection, or one that did not believe them.
+	ICMPIn, ICMPOut [wire.ICMPSourceQuench + 1]uint64
+	ICMPIgnored     uint64
+	// Forwarded counts packets passed on; TooBig and HopLimitExceeded those that could not
+	// be; Fragmented packets cut, Reassembled packets put together.
+	Forwarded, TooBig, HopLimitExceeded uint64
+	Fragmented, Reassembled             uint64
+	// Resets counts those sent for segments of no connection.
+	Resets uint64
+	// CookiesSent and CookiesValid count SYN cookies, and those that came back.
+	CookiesSent, CookiesValid uint64
+	// OrphansAborted, TimeWaitEvicted and BuffersReclaimed count what Config's limits cost:
+	// MaxOrphans, MaxTimeWait, MaxBuffers.
+	OrphansAborted, TimeWaitEvicted, BuffersReclaimed uint64
 
 	// Now.
-	States      [len(tcp.States)]int // connections by state
-	HalfOpen    int                  // of them, those in SYN-RECEIVED that came by listeners
+
+	// States counts connections by state, records in TIME-WAIT among them; CLOSED are those
+	// that a user has not released.
+	States      [len(tcp.States)]int
+	HalfOpen    int // of listeners, in SYN-RECEIVED
+	Orphans     int // released and not yet closed
 	Listeners   int
-	Connections int // all, in whatever state
+	Connections int // all but the records in TIME-WAIT
+	TimeWait    int // records
 	Buffers     int // octets of send and receive buffers
+	Fragments   int // octets held for reassembly
+	Paths       int // destinations whose path MTU is known
 }
 
 // Stats returns the counters.
 func (s *Stack) Stats() Stats {
 	st := s.stats
-	st.Connections = s.all.n
+	st.HalfOpen, st.Orphans = s.halfOpen, s.orphans
+	st.Connections, st.TimeWait = s.all.n, s.waiting.len()
+	for at, l := range s.listeners {
+		if at == l.at { // a dual one stands there twice
+			st.Listeners++
+		}
+	}
 	st.Buffers = s.cfg.TCP.BuffersInUse()
+	st.Fragments, st.Paths = s.frags.Bytes(), len(s.paths.known)
 	return st
 }
 
-// Connections returns the status of every connection, ordered by local and then remote
-// socket.
+// Connections returns the status of every connection, of every listener (LISTEN, without a
+// remote socket) and of every record in TIME-WAIT, ordered by local and then remote socket.
+// Of a record only Flow, State, SND.NXT, RCV.NXT and Deadline are known.
 func (s *Stack) Connections() []tcp.Status {
-	list := make([]tcp.Status, 0, s.all.n)
+	list := make([]tcp.Status, 0, s.all.n+s.waiting.len()+len(s.listeners))
 	for c := s.all.oldest; c != nil; c = c.next {
 		list = append(list, c.tcp.Status())
+	}
+	for i := s.waiting.first; i != none; i = s.waiting.slab[i].next {
+		r := &s.waiting.slab[i]
+		list = append(list, tcp.Status{Flow: r.Flow, State: tcp.TimeWait, SndUna: r.SndNxt, SndNxt: r.SndNxt,
+			RcvNxt: r.RcvNxt, Timestamps: r.Timestamps, Deadline: r.Until})
+	}
+	for at, l := range s.listeners {
+		if at == l.at {
+			list = append(list, tcp.Status{Flow: wire.Flow{Local: at.addr, LocalPort: at.port}, State: tcp.Listen, Deadline: tcp.Never})
+		}
 	}
 	slices.SortStableFunc(list, func(a, b tcp.Status) int { return compareFlows(&a.Flow, &b.Flow) })
 	return list

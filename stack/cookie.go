@@ -1,0 +1,148 @@
+package stack
+
+import (
+	"encoding/binary"
+	"time"
+
+	"github.com/vitro-net/vitro/seq"
+	"github.com/vitro-net/vitro/tcp"
+	"github.com/vitro-net/vitro/wire"
+)
+
+// SYN cookies: RFC 4987 section 3.6 and appendix A. Of a SYN beyond the limits nothing is
+// kept. The sequence number of the SYN,ACK is the cookie: two bits of time, three of MSS,
+// and 27 of a keyed hash over the sockets, the peer's sequence number, and both. Where the
+// SYN has timestamps, window scale and SACK stand in the lowest five bits of TSval, which
+// the peer echoes.
+
+const (
+	cookieSlot  = 64 * time.Second // a cookie is good for this slot and the next
+	cookieHash  = 1<<27 - 1
+	cookieTS    = 1<<5 - 1
+	cookieNoWS  = 15     // no window scale
+	cookieSACK  = 1 << 4 // SACK permitted
+	cookieClass = 27     // where the MSS stands
+	cookieTime  = 27 + 3 // where the slot stands
+	cookieLife  = 2 * cookieSlot
+)
+
+// cookieMSS are the MSS that a cookie can say: the largest not above the peer's counts.
+var cookieMSS = [8]uint16{64, 536, 1220, 1300, 1400, 1440, 1460, 8960}
+
+func classOf(mss uint16) uint32 {
+	class := uint32(0)
+	for i, m := range cookieMSS {
+		if m <= mss {
+			class = uint32(i)
+		}
+	}
+	return class
+}
+
+func slotAt(now tcp.Time) uint64 { return uint64(now / tcp.Time(cookieSlot)) }
+
+func (s *Stack) cookie(flow *wire.Flow, irs seq.Num, class uint32, slot uint64) seq.Num {
+	var b [50]byte
+	copy(b[0:], flow.Local[:])
+	copy(b[16:], flow.Remote[:])
+	binary.BigEndian.PutUint16(b[32:], flow.LocalPort)
+	binary.BigEndian.PutUint16(b[34:], flow.RemotePort)
+	binary.BigEndian.PutUint32(b[36:], uint32(irs))
+	binary.BigEndian.PutUint64(b[40:], slot)
+	b[48] = byte(class)
+	h := uint32(tcp.SipHash(&s.cookieKey, b[:])) & cookieHash
+	return seq.Num(uint32(slot)&3<<cookieTime | class<<cookieClass | h)
+}
+
+// sendCookie answers a SYN by a SYN,ACK with a cookie. It goes once: who misses it says its
+// SYN again.
+func (s *Stack) sendCookie(now tcp.Time, n *netif, l *Listener, flow *wire.Flow, syn *wire.Segment) {
+	mss := uint16(536)
+	if !flow.Local.Is4() {
+		mss = 1220 // MUST-15
+	}
+	if syn.Options.Has(wire.HasMSS) {
+		mss = syn.Options.MSS
+	}
+	irs := syn.Seq
+	offered := syn.Options
+	syn.Text = nil // what comes with a SYN is not kept: the peer says it again
+	syn.Flags &^= wire.FIN
+
+	// The machine says what the SYN,ACK is; then its record is forgotten.
+	c := &s.scratch
+	c.Init(&s.quiet, *flow, n.cfg.MTU)
+	c.SetTrafficClass(l.opts.Conn.TrafficClass)
+	c.SetHopLimit(l.opts.Conn.HopLimit)
+	_ = c.Open(now, tcp.Passive) // a new record can be opened
+	c.Arrive(now, syn)
+	if !c.Output(now, &s.seg) {
+		return
+	}
+	answer := &s.seg
+	answer.Seq = s.cookie(flow, irs, classOf(mss), slotAt(now))
+	o := &answer.Options
+	if o.Has(wire.HasTimestamps) {
+		bits := uint32(cookieNoWS)
+		if o.Has(wire.HasWindowScale) {
+			bits = uint32(offered.WindowScale)
+		}
+		if o.Has(wire.HasSACKPermitted) {
+			bits |= cookieSACK
+		}
+		stamp := o.TSVal&^cookieTS | bits
+		if int32(stamp-o.TSVal) > 0 {
+			stamp -= cookieTS + 1 // never ahead of what the connection will send
+		}
+		o.TSVal = stamp
+	} else {
+		o.Set &^= wire.HasWindowScale | wire.HasSACKPermitted
+	}
+	l.cookies = now.Add(cookieLife)
+	s.stats.CookiesSent++
+	s.answer(flow, answer)
+}
+
+// arriveCookie is an ACK for a listener that has sent cookies of late. It reports whether
+// the ACK brings one back, and then the connection is made.
+func (s *Stack) arriveCookie(now tcp.Time, n *netif, l *Listener, flow *wire.Flow, seg *wire.Segment) bool {
+	if now >= l.cookies || seg.Flags&(wire.SYN|wire.RST) != 0 {
+		return false
+	}
+	iss, irs := seg.Ack-1, seg.Seq-1
+	slot := slotAt(now)
+	if uint32(slot)&3 != uint32(iss)>>cookieTime {
+		slot-- // of the slot before, or of none: the hash will tell
+	}
+	class := uint32(iss) >> cookieClass & 7
+	if s.cookie(flow, irs, class, slot) != iss {
+		s.drop(tcp.RuleBadCookie)
+		return false
+	}
+	s.stats.CookiesValid++
+	if l.full() || s.all.n >= s.cfg.MaxConnections {
+		s.drop(tcp.RuleBacklogFull)
+		return true
+	}
+	c := s.newChild(now, n, l, flow)
+	syn := wire.Segment{Seq: irs, Flags: wire.SYN, Wnd: seg.Wnd, TC: seg.TC}
+	syn.Options = wire.Options{Set: wire.HasMSS, MSS: cookieMSS[class]}
+	if seg.Options.Has(wire.HasTimestamps) && !s.cfg.TCP.NoTimestamps {
+		bits := seg.Options.TSEcr & cookieTS
+		o := &syn.Options
+		o.Set |= wire.HasTimestamps
+		o.TSVal = seg.Options.TSVal
+		if scale := uint8(bits & cookieNoWS); scale != cookieNoWS {
+			o.Set |= wire.HasWindowScale
+			o.WindowScale = scale
+		}
+		if bits&cookieSACK != 0 {
+			o.Set |= wire.HasSACKPermitted
+		}
+		seg.Options.TSEcr = 0 // the bits make it no measure of the round trip
+	}
+	c.tcp.AcceptCookie(now, &syn, iss)
+	c.tcp.Arrive(now, seg)
+	s.touch(now, c)
+	return true
+}

@@ -1,0 +1,123 @@
+package stack
+
+import (
+	"github.com/vitro-net/vitro/tcp"
+	"github.com/vitro-net/vitro/wire"
+)
+
+// forward passes a packet on: RFC 1812 section 5, RFC 8200. "A packet lives at most MSL in
+// the network", and the hop limit sees to it: it falls by one at each router, and who sent
+// the packet is told when it dies.
+func (s *Stack) forward(now tcp.Time, in *netif, ip *wire.IP, p *wire.Packet) {
+	if isLinkLocal(&ip.Src) || isLinkLocal(&ip.Dst) {
+		s.drop(tcp.RuleNotOurs)
+		return
+	}
+	if ip.HopLimit <= 1 {
+		s.stats.HopLimitExceeded++
+		s.tell(now, ip, &wire.ICMPMessage{Kind: wire.ICMPTimeExceeded, Code: wire.ICMPHopLimitExceeded})
+		return
+	}
+	out, onLink := s.lookup(&ip.Dst)
+	if out == nil {
+		s.stats.NoRoute++
+		s.tellUnreachable(now, ip, wire.ICMPv4NetUnreachable, wire.ICMPv6NoRoute)
+		return
+	}
+	if out == in && onLink {
+		// RFC 4443 section 3.1: "a packet which would be sent back over the point-to-point
+		// link it came from": there is no such host there.
+		s.stats.NoRoute++
+		s.tellUnreachable(now, ip, wire.ICMPv4HostUnreachable, wire.ICMPv6AddressUnreachable)
+		return
+	}
+	packet := ip.Packet
+	whole := len(packet)
+	if p.GSO != 0 && ip.Proto == wire.ProtoTCP && !ip.Fragment && len(ip.Payload) >= wire.TCPHeaderLen {
+		whole = min(whole, ip.HeaderLen+wire.TCP(ip.Payload).DataOffset()+int(p.GSO))
+	}
+	if whole > out.cfg.MTU && ip.DontFragment {
+		s.tell(now, ip, &wire.ICMPMessage{Kind: wire.ICMPPacketTooBig, MTU: uint32(out.cfg.MTU)})
+		s.stats.TooBig++
+		return
+	}
+	s.passOn(ip, p, out, whole)
+}
+
+// passOn sends a packet, of which the largest piece to be cut has whole octets, by out.
+func (s *Stack) passOn(ip *wire.IP, p *wire.Packet, out *netif, whole int) {
+	size := len(ip.Packet)
+	super := size > out.cfg.MTU && whole <= out.cfg.MTU
+	offload := super && out.cfg.ChecksumOffload && size <= out.cfg.MaxSuper
+	if super && !offload || size > out.cfg.MTU && !super {
+		s.big = append(s.big[:0], ip.Packet...)
+		sum := hop(s.big, p.Sum, false)
+		if sum == wire.ChecksumNone && super && wire.VerifyTCP(ip, p.Sum) != wire.FaultNone {
+			s.stats.Faults[wire.FaultTCPChecksum]++ // cut, it would look sound
+			return
+		}
+		s.stats.Forwarded++
+		if super {
+			s.split(s.big, p.GSO, out)
+		} else {
+			s.fragment(out, s.big)
+		}
+		return
+	}
+	b := s.grow(out, size)
+	if b == nil {
+		return
+	}
+	copy(b, ip.Packet)
+	sum := hop(b, p.Sum, out.cfg.ChecksumOffload)
+	gso := p.GSO
+	if !super {
+		gso = 0
+	}
+	if super && sum == wire.ChecksumNone {
+		if f := wire.VerifyTCP(ip, p.Sum); f != wire.FaultNone {
+			s.stats.Faults[f]++
+			return
+		}
+		sum = wire.ChecksumPartial
+		wire.TCP(b[ip.HeaderLen:]).SetChecksum(wire.PseudoSum(&ip.Src, &ip.Dst, wire.ProtoTCP, len(ip.Payload)))
+	}
+	s.stats.Forwarded++
+	s.queueOf(out).add(out.id, size, gso, sum)
+}
+
+// hop lowers the hop limit of the packet b, and finishes its checksum unless that may be
+// left to the link. It returns what is to be said of the checksum.
+func hop(b []byte, sum wire.Checksum, offload bool) wire.Checksum {
+	if wire.Version(b) == 4 {
+		h := wire.IPv4(b)
+		h.SetTTL(h.TTL() - 1)
+		h.UpdateChecksum()
+	} else {
+		h := wire.IPv6(b)
+		h.SetHopLimit(h.HopLimit() - 1)
+	}
+	if sum == wire.ChecksumPartial {
+		if offload {
+			return sum
+		}
+		wire.FinishChecksum(b)
+	}
+	return wire.ChecksumNone
+}
+
+// split cuts a super-segment for a link that does not.
+func (s *Stack) split(b []byte, gso uint16, out *netif) {
+	var sp wire.Splitter
+	if f := sp.Start(b, gso); f != wire.FaultNone {
+		s.stats.Faults[f]++
+		return
+	}
+	for sp.Left() > 0 {
+		piece := s.grow(out, sp.MaxLen())
+		if piece == nil {
+			return
+		}
+		s.queueOf(out).add(out.id, sp.Next(piece), 0, wire.ChecksumNone)
+	}
+}

@@ -1,0 +1,270 @@
+package stack
+
+import (
+	"time"
+
+	"github.com/vitro-net/vitro/seq"
+	"github.com/vitro-net/vitro/tcp"
+	"github.com/vitro-net/vitro/wire"
+)
+
+// TIME-WAIT: RFC 9293 section 3.6.1. What a released connection leaves for 2 MSL is a record
+// of 80 octets in a slab without pointers. There is one machine all the same: for a segment
+// the record becomes a tcp.Conn, and is taken from it again.
+
+// waitRecord is one slot of the slab.
+type waitRecord struct {
+	tcp.TimeWaitRecord
+	prev, next int32 // by expiry; of a free slot, next is the next free one
+}
+
+const none = -1
+
+// waitTable holds the records, ordered by when they expire. As all wait equally long, what
+// begins to wait, or begins anew, goes to the end.
+type waitTable struct {
+	slab        []waitRecord
+	at          map[wire.Flow]int32
+	first, last int32
+	free        int32
+}
+
+func newWaitTable() waitTable {
+	return waitTable{at: make(map[wire.Flow]int32), first: none, last: none, free: none}
+}
+
+func (w *waitTable) len() int { return len(w.at) }
+
+func (w *waitTable) find(flow *wire.Flow) (int32, bool) {
+	if len(w.at) == 0 {
+		return 0, false
+	}
+	i, ok := w.at[*flow]
+	return i, ok
+}
+
+// add puts a record in its place by expiry.
+func (w *waitTable) add(r *tcp.TimeWaitRecord) {
+	i := w.free
+	if i != none {
+		w.free = w.slab[i].next
+	} else {
+		i = int32(len(w.slab))
+		w.slab = append(w.slab, waitRecord{})
+	}
+	w.slab[i] = waitRecord{TimeWaitRecord: *r}
+	w.at[r.Flow] = i
+	w.link(i)
+}
+
+func (w *waitTable) link(i int32) {
+	r := &w.slab[i]
+	after := w.last
+	for after != none && w.slab[after].Until > r.Until {
+		after = w.slab[after].prev // only for one that comes back with less to wait
+	}
+	r.prev = after
+	if after != none {
+		r.next = w.slab[after].next
+		w.slab[after].next = i
+	} else {
+		r.next = w.first
+		w.first = i
+	}
+	if r.next != none {
+		w.slab[r.next].prev = i
+	} else {
+		w.last = i
+	}
+}
+
+func (w *waitTable) unlink(i int32) {
+	r := &w.slab[i]
+	if r.prev != none {
+		w.slab[r.prev].next = r.next
+	} else {
+		w.first = r.next
+	}
+	if r.next != none {
+		w.slab[r.next].prev = r.prev
+	} else {
+		w.last = r.prev
+	}
+}
+
+func (w *waitTable) remove(i int32) {
+	w.unlink(i)
+	delete(w.at, w.slab[i].Flow)
+	w.slab[i] = waitRecord{next: w.free}
+	w.free = i
+	if len(w.at) == 0 {
+		w.slab, w.free = w.slab[:0], none
+	}
+}
+
+// deadline is when the first record expires.
+func (w *waitTable) deadline() tcp.Time {
+	if w.first == none {
+		return tcp.Never
+	}
+	return w.slab[w.first].Until
+}
+
+// keepTimeWait leaves a record of c, which is in TIME-WAIT and wanted by nobody, and frees c.
+func (s *Stack) keepTimeWait(c *Conn) {
+	r, ok := c.tcp.TimeWait()
+	if !ok {
+		return
+	}
+	s.free(c)
+	if c.detached {
+		return // another connection has its sockets
+	}
+	s.addTimeWait(&r)
+}
+
+func (s *Stack) addTimeWait(r *tcp.TimeWaitRecord) {
+	if s.waiting.len() >= s.cfg.MaxTimeWait {
+		s.stats.TimeWaitEvicted++
+		s.removeTimeWait(s.waiting.first)
+	}
+	s.waiting.add(r)
+	s.stats.States[tcp.TimeWait]++
+}
+
+func (s *Stack) removeTimeWait(i int32) {
+	s.waiting.remove(i)
+	s.stats.States[tcp.TimeWait]--
+}
+
+// hydrate makes the record s.scratch.
+func (s *Stack) hydrate(now tcp.Time, i int32) {
+	s.scratch.InitTimeWait(now, &s.cfg.TCP, &s.waiting.slab[i].TimeWaitRecord, wire.MaxPacket)
+}
+
+// arriveTimeWait is a segment for a record.
+func (s *Stack) arriveTimeWait(now tcp.Time, n *netif, i int32, seg *wire.Segment) {
+	r := &s.waiting.slab[i]
+	if seg.Flags&(wire.SYN|wire.ACK|wire.RST) == wire.SYN && s.mayReopen(&r.TimeWaitRecord, seg) {
+		if l := s.findListener(&r.Flow); l != nil {
+			s.reopen(now, n, l, r.TimeWaitRecord, nil, seg)
+			return
+		}
+	}
+	s.hydrate(now, i)
+	s.scratch.Arrive(now, seg)
+	flow := r.Flow
+	for s.scratch.Output(now, &s.seg) {
+		s.answer(&flow, &s.seg)
+	}
+	after, ok := s.scratch.TimeWait()
+	if !ok {
+		s.removeTimeWait(i)
+		return
+	}
+	moved := after.Until != r.Until
+	r.TimeWaitRecord = after
+	if moved {
+		s.waiting.unlink(i)
+		s.waiting.link(i)
+	}
+}
+
+// expireTimeWait ends the records whose 2 MSL have passed.
+func (s *Stack) expireTimeWait(now tcp.Time) {
+	for s.waiting.deadline() <= now {
+		i := s.waiting.first
+		s.hydrate(now, i)
+		s.stats.States[tcp.Closed]--
+		s.scratch.Timeout(now) // counts TIME-WAIT down and CLOSED up
+		s.waiting.remove(i)
+	}
+}
+
+// mayReopen decides whether a SYN may begin a new connection in place of one in TIME-WAIT
+// (MAY-2): by its timestamp, where both incarnations have them, else by its sequence
+// number. RFC 6191 section 2 (SHLD-4).
+func (s *Stack) mayReopen(r *tcp.TimeWaitRecord, syn *wire.Segment) bool {
+	// "greater than the last sequence number seen [...] corresponding to the FIN flag".
+	newer := r.RcvNxt.LessEq(syn.Seq)
+	if s.cfg.TCP.NoTimestamps || !syn.Options.Has(wire.HasTimestamps) {
+		return newer
+	}
+	if !r.Timestamps {
+		return true
+	}
+	age := int32(syn.Options.TSVal - r.TSRecent)
+	return age > 0 || age == 0 && newer
+}
+
+// before is what a reopened connection goes back to if its SYN turns out to be an old
+// duplicate: MAY-2 (2).
+type before struct {
+	record tcp.TimeWaitRecord
+	conn   *Conn // when the user still had the connection
+}
+
+// reopenConn is mayReopen and reopen for a connection whose user has not released it. It
+// lives on without its sockets, for what there is to read.
+func (s *Stack) reopenConn(now tcp.Time, n *netif, c *Conn, syn *wire.Segment) bool {
+	r, ok := c.tcp.TimeWait()
+	if !ok || !s.mayReopen(&r, syn) {
+		return false
+	}
+	l := s.findListener(&r.Flow)
+	if l == nil {
+		return false
+	}
+	s.reopen(now, n, l, r, c, syn)
+	return true
+}
+
+func (s *Stack) reopen(now tcp.Time, n *netif, l *Listener, r tcp.TimeWaitRecord, old *Conn, syn *wire.Segment) {
+	if !l.admits() {
+		s.drop(tcp.RuleBacklogFull)
+		return
+	}
+	if old != nil {
+		s.unlist(old)
+		old.detached = true
+	} else if i, ok := s.waiting.find(&r.Flow); ok {
+		s.removeTimeWait(i)
+	}
+	s.drop(tcp.RuleReopen)
+	c := s.newChild(now, n, l, &r.Flow)
+	c.before = &before{r, old}
+	c.tcp.Arrive(now, syn)
+	c.tcp.SetISNFloor(r.SndNxt) // MAY-2 (1)
+	s.touch(now, c)
+}
+
+// goBack is MAY-2 (2): "returns to TIME-WAIT state if the SYN turns out to be an old
+// duplicate".
+func (s *Stack) goBack(now tcp.Time, b *before) {
+	if c := b.conn; c != nil && !c.freed && c.tcp.State() == tcp.TimeWait {
+		if s.conns[b.record.Flow] == nil {
+			c.detached, c.listed = false, true
+			s.conns[b.record.Flow] = c
+		}
+		return
+	}
+	if b.record.Until > now {
+		s.addTimeWait(&b.record)
+	}
+}
+
+// reuseAfter is how long a connection must have been in TIME-WAIT before this end may use
+// its sockets for a new one: longer than the slowest timestamp clock that RFC 7323 section
+// 5.4 allows needs for one tick, so that PAWS drops whatever is left of the old.
+const reuseAfter = time.Second
+
+// mayReuse decides whether Dial may take the place of a record, and the number above which
+// the new connection must begin.
+func (s *Stack) mayReuse(now tcp.Time, i int32) (floor seq.Num, ok bool) {
+	r := &s.waiting.slab[i]
+	since := r.Until - tcp.Time(2*s.cfg.TCP.MSL)
+	if !r.Timestamps || s.cfg.TCP.NoTimestamps || now.Sub(since) <= reuseAfter {
+		return 0, false
+	}
+	return r.SndNxt, true
+}
