@@ -5,6 +5,7 @@ package tcp
 // is eight steps, one function each; a step returns whether the segment goes on to the next.
 
 import (
+	"github.com/vitro-net/vitro/seq"
 	"github.com/vitro-net/vitro/wire"
 )
 
@@ -205,9 +206,22 @@ func (c *Conn) Abort(now Time) error {
 
 // abort sends <SEQ=SND.NXT><CTL=RST> and enters CLOSED.
 func (c *Conn) abort(now Time, rule Rule, err Error) {
-	seq := c.snd.nxt
+	from := c.resetSeq()
 	c.end(now, rule, err)
-	c.oweReset(seq)
+	c.oweReset(from)
+}
+
+// resetSeq is the sequence number of ABORT's reset: SND.NXT, or the edge of the peer's window
+// where SND.NXT lies beyond it.
+//
+// It deviates from 3.10.5, <SEQ=SND.NXT>, where the peer has closed or shrunk its window: a
+// probe has taken SND.NXT beyond RCV.NXT+RCV.WND, and by 3.10.7.4 second a reset from there
+// is dropped. Linux does so (tcp_acceptable_seq).
+func (c *Conn) resetSeq() seq.Num {
+	if c.snd.synAcked && c.beyondWindow() {
+		return c.snd.una.Add(c.snd.wnd)
+	}
+	return c.snd.nxt
 }
 
 // end deletes the TCB and enters CLOSED: err is what the user's calls return from now on,
