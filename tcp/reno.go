@@ -9,12 +9,14 @@ import (
 )
 
 type congestionVars struct {
-	cwnd, ssthresh uint32  // octets
-	counted        uint32  // octets acknowledged in congestion avoidance since cwnd grew
-	dupAcks        uint32  // duplicate ACKs in a row
-	recover        seq.Num // RFC 6582: SND.NXT when recovery or a timeout began
+	cwnd, ssthresh uint32         // octets
+	counted        uint32         // octets acknowledged in congestion avoidance since cwnd grew
+	dupAcks        uint32         // duplicate ACKs in a row
+	reported       wire.SACKBlock // by the last of them, the latest block
+	recover        seq.Num        // RFC 6582: SND.NXT when recovery or a timeout began
 	recovering     bool
 	partial        bool // a partial ACK has come in this recovery
+	afterTimeout   bool // this slow start follows a retransmission timeout
 	lastSent       Time // when text was last sent
 }
 
@@ -99,11 +101,12 @@ func (c *Conn) congestionAck(now Time, acked, flight uint32) {
 	mss := c.mss()
 	switch {
 	case c.cc.cwnd < c.cc.ssthresh:
-		// Slow start; only a window that was in use has been tested. L is 2: RFC 3465.
+		// Slow start; only a window that was in use has been tested.
 		if flight >= c.cc.cwnd/2 {
-			c.growTo(c.cc.cwnd + min(acked, 2*mss))
+			c.growTo(c.cc.cwnd + min(acked, c.slowStartLimit()))
 		}
 	case flight+mss >= c.cc.cwnd:
+		c.cc.afterTimeout = false
 		// Congestion avoidance: one segment for each cwnd acknowledged.
 		c.cc.counted += acked
 		if c.cc.counted >= c.cc.cwnd {
@@ -113,17 +116,26 @@ func (c *Conn) congestionAck(now Time, acked, flight uint32) {
 	}
 }
 
+// slowStartLimit is L of RFC 3465 section 2.3: two segments for an ACK, but one in the slow start
+// that follows a timeout, for there an ACK may take much that left the network long before.
+func (c *Conn) slowStartLimit() uint32 {
+	if c.cc.afterTimeout {
+		return c.mss()
+	}
+	return 2 * c.mss()
+}
+
 func (c *Conn) growTo(cwnd uint32) { c.cc.cwnd = min(cwnd, maxReceive) }
 
 // duplicateAck counts the duplicate ACKs of RFC 5681 section 2: outstanding data, no text,
 // no SYN or FIN, SEG.ACK = SND.UNA, the same window. With SACK only those count which report
-// something received (RFC 6675 section 2), so that a forged one does not.
+// something new (RFC 6675 section 2), so that one that is repeated or forged does not.
 func (c *Conn) duplicateAck(now Time, seg *wire.Segment) {
 	if !c.outstanding() || seg.Ack != c.snd.una || len(seg.Text) > 0 || seg.Flags&wire.FIN != 0 {
 		return
 	}
 	if c.opt.sack {
-		if !c.reportsSomething(seg) {
+		if !c.reportsNews(seg) {
 			return
 		}
 	} else if c.scaledWindow(seg) != c.snd.wnd {
@@ -132,32 +144,42 @@ func (c *Conn) duplicateAck(now Time, seg *wire.Segment) {
 	c.cc.dupAcks++
 	switch {
 	case c.cc.recovering:
-		c.cc.cwnd += c.mss() // RFC 5681 section 3.2 step 4
+		// RFC 5681 section 3.2 step 4, with its note: no more often than segments were
+		// outstanding, or bogus duplicates would inflate cwnd without end.
+		if c.cc.dupAcks*c.mss() <= c.cc.recover.Sub(c.snd.una) {
+			c.cc.cwnd += c.mss()
+		}
 	case c.cc.dupAcks >= dupThresh:
 		c.fastRetransmit(now)
 	}
 }
 
-// reportsSomething reports whether a SACK block lies between SND.UNA and SND.NXT.
-func (c *Conn) reportsSomething(seg *wire.Segment) bool {
+// reportsNews reports whether the first SACK block between SND.UNA and SND.NXT, which "MUST
+// specify the contiguous block of data containing the segment which triggered this ACK" (RFC
+// 2018 section 4), is another than in the last duplicate ACK.
+func (c *Conn) reportsNews(seg *wire.Segment) bool {
 	for _, b := range seg.Options.Blocks() {
 		if c.snd.una.Less(b.Left) && b.Left.Less(b.Right) && b.Right.LessEq(c.snd.nxt) {
-			return true
+			news := b != c.cc.reported
+			c.cc.reported = b
+			return news
 		}
 	}
 	return false
 }
 
-// fastRetransmit is RFC 5681 section 3.2 step 2 and 3 and RFC 6582 section 3.2 step 2: it
-// is entered only for what was sent after the last recovery. A SACK block is such proof.
+// fastRetransmit is RFC 5681 section 3.2 step 2 and 3. It is entered only for what was sent
+// after the last recovery or timeout: RFC 6582 section 3.2 step 2, or, with SACK, RFC 6675
+// section 5.1: not "until HighACK is greater than or equal to the new value of RecoveryPoint".
 func (c *Conn) fastRetransmit(now Time) {
-	if !c.cc.recover.Less(c.snd.una) && !c.opt.sack {
+	if !c.cc.recover.Less(c.snd.una) && !(c.opt.sack && c.cc.recover == c.snd.una) {
 		return
 	}
 	mss := c.mss()
-	c.cc.ssthresh = max(c.flight()/2, 2*mss)
+	// What is beyond cwnd was sent by limited transmit and "MUST NOT be included".
+	c.cc.ssthresh = max(min(c.flight(), c.cc.cwnd)/2, 2*mss)
 	c.cc.cwnd = c.cc.ssthresh + dupThresh*mss
-	c.cc.recovering, c.cc.partial = true, false
+	c.cc.recovering, c.cc.partial, c.cc.afterTimeout = true, false, false
 	c.cc.recover = c.snd.nxt
 	c.markLost(now, c.snd.una.Add(mss), RuleFastRetransmit)
 }
@@ -185,7 +207,7 @@ func (c *Conn) congestionTimeout() {
 		c.cc.ssthresh = max(c.flight()/2, 2*mss)
 	}
 	c.cc.cwnd = mss
-	c.cc.counted, c.cc.dupAcks, c.cc.recovering = 0, 0, false
+	c.cc.counted, c.cc.dupAcks, c.cc.recovering, c.cc.afterTimeout = 0, 0, false, true
 	c.cc.recover = c.snd.nxt
 }
 
