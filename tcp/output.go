@@ -310,6 +310,7 @@ func (c *Conn) outputAck(now Time, seg *wire.Segment) bool {
 		return false
 	}
 	c.fill(now, seg)
+	c.putUrgent(seg)
 	return true
 }
 
