@@ -141,16 +141,7 @@ func (d *Dialer) dialEach(ctx context.Context, network string, local netip.AddrP
 	config := host.DialConfig{KeepAlive: keepAlive(keep, host.KeepAlive{})}
 	var first error
 	for i, remote := range addrs {
-		try, cancel := context.WithCancel(ctx)
-		if at, ok := ctx.Deadline(); ok && i+1 < len(addrs) {
-			cancel()
-			// No less than 2 s where there are as many, as package net has it.
-			left := time.Until(at)
-			share := min(max(left/time.Duration(len(addrs)-i), 2*time.Second), left)
-			try, cancel = context.WithTimeout(ctx, share)
-		}
-		c, err := d.Stack.host.Dial(try, local, remote, config)
-		cancel()
+		c, err := d.dialOne(ctx, local, remote, config, len(addrs)-i)
 		if err == nil {
 			return &Conn{c: c, network: network}, nil
 		}
@@ -162,4 +153,16 @@ func (d *Dialer) dialEach(ctx context.Context, network string, local netip.AddrP
 		}
 	}
 	return nil, first
+}
+
+// dialOne tries one address. Of left that remain it gets its share of the time, but no less
+// than 2 s where there are as many: so package net has it.
+func (d *Dialer) dialOne(ctx context.Context, local, remote netip.AddrPort, config host.DialConfig, left int) (*host.Conn, error) {
+	if at, ok := ctx.Deadline(); ok && left > 1 {
+		t := time.Until(at)
+		share, cancel := context.WithTimeout(ctx, min(max(t/time.Duration(left), 2*time.Second), t))
+		defer cancel()
+		ctx = share
+	}
+	return d.Stack.host.Dial(ctx, local, remote, config)
 }
