@@ -42,7 +42,7 @@ func (c *Conn) Close() error {
 // (tcp_close with SO_LINGER): it does not discard then, as other systems may.
 func (c *Conn) lingerOn() {
 	h := c.host
-	c.wr.deadline = h.now().Add(time.Duration(c.linger) * time.Second)
+	c.wr.make(h).deadline = h.now().Add(time.Duration(c.linger) * time.Second)
 	for !h.closed && c.closing() && c.wr.expired(h) == nil {
 		c.wr.wait(h)
 	}
@@ -91,8 +91,8 @@ func (c *Conn) CloseWrite() error {
 		if c.core.State() == tcp.Closed {
 			return syscall.ENOTCONN
 		}
-		if len(c.rest) > 0 {
-			c.err = syscall.EPIPE // a Write that waits for room comes too late
+		if j := c.job; j != nil && len(j.rest) > 0 {
+			j.err = syscall.EPIPE // a Write that waits for room comes too late
 			c.wr.wake()
 		}
 		c.core.Close(now) // a second one changes nothing

@@ -19,14 +19,10 @@ type Conn struct {
 	flow       *wire.Flow  // then
 	next, prev *Conn       // the host's connections
 
-	rd gate // readers, and who waits in Dial
-	wr gate // writers, and who waits in Close
+	rd lazyGate // readers, and who waits in Dial
+	wr lazyGate // writers, and who waits in Close
 
-	// What the writer at work has still to queue. Whoever processes an acknowledgment
-	// queues for it (Host.refill), so that a large Write wakes its caller once.
-	rest    []byte
-	urgent  bool
-	err     error
+	job     *job // the Write that waits for room
 	writing bool // a Write is at work, others wait their turn
 	filling bool // the connection is in Host.fillable
 
@@ -37,6 +33,15 @@ type Conn struct {
 	readShut    bool // by CloseRead
 	linger      int32
 	keepAlive   KeepAlive
+}
+
+// job is what a Write has still to queue when there is no more room. Whoever processes the
+// acknowledgment that makes room queues for it (Host.refill), so that a large Write wakes
+// its caller once.
+type job struct {
+	rest   []byte
+	urgent bool
+	err    error
 }
 
 // signals is a Conn as the stack sees it.
@@ -56,7 +61,7 @@ func (s *signals) Signal(sig tcp.Signal) {
 	}
 	switch {
 	case sig&(tcp.SignalWritable|tcp.SignalAcked|tcp.SignalClosed) == 0:
-	case len(c.rest) > 0 && !c.filling:
+	case c.job != nil && !c.filling:
 		c.filling = true
 		c.host.fillable = append(c.host.fillable, c)
 	case c.closed:
@@ -136,17 +141,24 @@ func (c *Conn) write(p []byte, urgent bool) (int, error) {
 	if err := c.mayWrite(); err != nil {
 		return 0, err
 	}
-	c.writing, c.rest, c.urgent, c.err = true, p, urgent, nil
 	now := h.now()
-	c.fill(now)
+	n, err := c.send(now, p, urgent)
+	if err != nil || n == len(p) {
+		h.flush(now)
+		return n, err
+	}
+	j := h.newJob()
+	j.rest, j.urgent = p[n:], urgent
+	c.writing, c.job = true, j
 	h.flush(now)
-	for len(c.rest) > 0 && c.err == nil {
-		if c.err = c.mayWrite(); c.err == nil {
+	for len(j.rest) > 0 && j.err == nil {
+		if j.err = c.mayWrite(); j.err == nil {
 			c.wr.wait(h)
 		}
 	}
-	n, err := len(p)-len(c.rest), c.err
-	c.writing, c.rest, c.err = false, nil, nil
+	n, err = len(p)-len(j.rest), j.err
+	c.writing, c.job = false, nil
+	h.freeJob(j)
 	c.wr.wake() // the next Write
 	return n, err
 }
@@ -158,21 +170,41 @@ func (c *Conn) mayWrite() error {
 	return c.wr.expired(c.host)
 }
 
-// fill queues what there is room for of the Write at work, and wakes it when it is done.
-func (c *Conn) fill(now tcp.Time) {
-	var n int
-	var err error
-	if c.urgent {
-		n, err = c.core.SendUrgent(now, c.rest)
+func (c *Conn) send(now tcp.Time, p []byte, urgent bool) (n int, err error) {
+	if urgent {
+		n, err = c.core.SendUrgent(now, p)
 	} else {
-		n, err = c.core.Send(now, c.rest)
+		n, err = c.core.Send(now, p)
 	}
-	c.rest = c.rest[n:]
 	if err != nil {
-		c.err = c.writeError(err)
+		err = c.writeError(err)
 	}
-	if len(c.rest) == 0 || c.err != nil {
+	return n, err
+}
+
+// fill queues what there is room for of the Write that waits, and wakes it when it is done.
+func (c *Conn) fill(now tcp.Time) {
+	j := c.job
+	n, err := c.send(now, j.rest, j.urgent)
+	j.rest, j.err = j.rest[n:], err
+	if len(j.rest) == 0 || err != nil {
 		c.wr.wake()
+	}
+}
+
+func (h *Host) newJob() *job {
+	if n := len(h.jobs); n > 0 {
+		j := h.jobs[n-1]
+		h.jobs = h.jobs[:n-1]
+		return j
+	}
+	return new(job)
+}
+
+func (h *Host) freeJob(j *job) {
+	*j = job{}
+	if len(h.jobs) < 64 {
+		h.jobs = append(h.jobs, j)
 	}
 }
 

@@ -10,22 +10,30 @@ import (
 
 // gate is where calls of one kind wait: the readers of a connection, its writers, the
 // acceptors of a listener. It has a deadline, which holds for calls that wait now and
-// those to come. All of it is under the host's lock. The zero gate is ready; what it
-// needs for waiting is made when somebody first waits.
+// those to come. All of it is under the host's lock.
 type gate struct {
-	cond     *sync.Cond
+	cond     sync.Cond
 	timer    *time.Timer
 	deadline tcp.Time // 0: none
 	armed    tcp.Time // when timer runs, 0: it does not
 	waiting  int
 }
 
+// A lazyGate is a gate that is made when somebody first waits or sets a deadline: many
+// connections never do in one of their directions. Its zero value is ready.
+type lazyGate struct{ *gate }
+
+func (l *lazyGate) make(h *Host) *gate {
+	if l.gate == nil {
+		l.gate = &gate{cond: sync.Cond{L: &h.mu}}
+	}
+	return l.gate
+}
+
 // wait gives up the lock until the gate is woken. The caller looks again at all it waits
 // for: there may be no reason.
-func (g *gate) wait(h *Host) {
-	if g.cond == nil {
-		g.cond = sync.NewCond(&h.mu)
-	}
+func (l *lazyGate) wait(h *Host) {
+	g := l.make(h)
 	g.waiting++
 	g.arm(h)
 	g.cond.Wait()
@@ -33,32 +41,50 @@ func (g *gate) wait(h *Host) {
 }
 
 // wake wakes all that wait.
-func (g *gate) wake() {
-	if g.waiting > 0 {
+func (l *lazyGate) wake() {
+	if g := l.gate; g != nil && g.waiting > 0 {
 		g.cond.Broadcast()
 	}
 }
 
 // expired returns os.ErrDeadlineExceeded when the deadline has passed.
-func (g *gate) expired(h *Host) error {
-	if g.deadline != 0 && g.deadline <= h.now() {
+func (l *lazyGate) expired(h *Host) error {
+	if g := l.gate; g != nil && g.deadline != 0 && g.deadline <= h.now() {
 		return os.ErrDeadlineExceeded
 	}
 	return nil
 }
 
 // setDeadline sets or, for the zero Time, takes away the deadline.
-func (g *gate) setDeadline(h *Host, t time.Time) {
+func (l *lazyGate) setDeadline(h *Host, t time.Time) {
+	if t.IsZero() && l.gate == nil {
+		return
+	}
+	g := l.make(h)
 	g.deadline = 0
 	if !t.IsZero() {
 		now := h.now()
 		g.deadline = max(now.Add(time.Until(t)), 1)
 		if g.deadline <= now {
-			g.wake()
+			l.wake()
 			return
 		}
 	}
 	g.arm(h)
+}
+
+// shut wakes all that wait, and leaves no timer.
+func (l *lazyGate) shut() {
+	g := l.gate
+	if g == nil {
+		return
+	}
+	g.deadline = 0
+	if g.timer != nil {
+		g.timer.Stop()
+		g.armed = 0
+	}
+	l.wake()
 }
 
 // arm sees to it that the timer runs when the deadline comes, if anybody waits. A timer
@@ -82,19 +108,9 @@ func (g *gate) run(h *Host) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	g.armed = 0
-	if g.expired(h) != nil {
-		g.wake()
+	if g.waiting > 0 && g.deadline != 0 && g.deadline <= h.now() {
+		g.cond.Broadcast()
 		return
 	}
 	g.arm(h)
-}
-
-// shut wakes all that wait, and leaves no timer.
-func (g *gate) shut() {
-	g.deadline = 0
-	if g.timer != nil {
-		g.timer.Stop()
-		g.armed = 0
-	}
-	g.wake()
 }

@@ -25,7 +25,7 @@ type Listener struct {
 	host       *Host
 	core       *stack.Listener
 	next, prev *Listener
-	gate       gate
+	gate       lazyGate
 	local      netip.AddrPort
 	config     ListenConfig
 	closed     bool

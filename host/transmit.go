@@ -68,7 +68,7 @@ func (h *Host) refill(now tcp.Time) {
 	for i, c := range h.fillable {
 		h.fillable[i] = nil
 		c.filling = false
-		if len(c.rest) > 0 && c.err == nil && !c.closed && !h.closed {
+		if j := c.job; j != nil && len(j.rest) > 0 && j.err == nil && !c.closed && !h.closed {
 			c.fill(now)
 		}
 	}
