@@ -66,17 +66,16 @@ func (c *Conn) resetWhileClosing() Error {
 // acksSomethingSent is the "acceptable ack" of RFC 9293 section 3.4: SND.UNA < SEG.ACK =<
 // SND.NXT.
 func (c *Conn) acksSomethingSent(seg *wire.Segment) bool {
-	return c.snd.una.Less(seg.Ack) && seg.Ack.LessEq(c.snd.nxt)
+	// By distances, for at 2^31 from SND.UNA a number is neither before nor after it.
+	ahead := seg.Ack.Sub(c.snd.una)
+	return ahead > 0 && ahead <= c.snd.nxt.Sub(c.snd.una)
 }
 
 // ackPlausible is the check of RFC 5961 section 5: (SND.UNA - MAX.SND.WND) =< SEG.ACK =<
 // SND.NXT. The lower bound does not reach below what has been acknowledged in this
 // connection's life, so that a number from before it is no ACK of it (CVE-2023-52881).
 func (c *Conn) ackPlausible(seg *wire.Segment) bool {
-	if c.snd.una.Less(seg.Ack) {
-		return seg.Ack.LessEq(c.snd.nxt)
-	}
-	return c.snd.una.Sub(seg.Ack) <= min(c.snd.maxWnd, c.rto.ackedTotal)
+	return c.acksSomethingSent(seg) || c.snd.una.Sub(seg.Ack) <= min(c.snd.maxWnd, c.rto.ackedTotal)
 }
 
 // inFlight reports SND.UNA =< s < SND.NXT: what an ICMP message must quote (RFC 5927

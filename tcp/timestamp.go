@@ -35,8 +35,16 @@ func (c *Conn) checkTimestamp(now Time, seg *wire.Segment) Rule {
 
 // recordTimestamp is R3 of section 5.3: "If SEG.TSval >= TS.Recent and SEG.SEQ <=
 // Last.ACK.sent", TS.Recent becomes SEG.TSval. An invalid TS.Recent is replaced always.
+//
+// A segment that is not going to be used, because it has a SYN, or its ACK is implausible (RFC
+// 5961 section 5), changes nothing: whoever guesses one number of two could else move
+// TS.Recent ahead of the peer's clock, and all that the peer sends would be old
+// (CVE-2005-0356).
 func (c *Conn) recordTimestamp(now Time, seg *wire.Segment) {
 	if !c.opt.timestamps || !seg.Options.Has(wire.HasTimestamps) {
+		return
+	}
+	if seg.Flags&(wire.SYN|wire.ACK) != wire.ACK || !c.ackPlausible(seg) {
 		return
 	}
 	newer := int32(seg.Options.TSVal-c.opt.tsRecent) >= 0 || now.Sub(c.opt.tsRecentAt) >= tsRecentLife
