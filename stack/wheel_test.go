@@ -1,0 +1,148 @@
+package stack
+
+import (
+	"encoding/binary"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/vitro-net/vitro/tcp"
+)
+
+// A reference for the wheel, slow and obvious: a list of what is armed.
+type reference struct{ armed []*timer }
+
+func (r *reference) arm(t *timer, when tcp.Time) {
+	r.disarm(t)
+	if when != tcp.Never {
+		r.armed = append(r.armed, &timer{when: when, prev: t})
+	}
+}
+
+func (r *reference) disarm(t *timer) {
+	r.armed = slices.DeleteFunc(r.armed, func(x *timer) bool { return x.prev == t })
+}
+
+func (r *reference) earliest() tcp.Time {
+	d := tcp.Never
+	for _, t := range r.armed {
+		d = min(d, t.when)
+	}
+	return d
+}
+
+// expire returns the timers that have run out.
+func (r *reference) expire(now tcp.Time) map[*timer]tcp.Time {
+	due := map[*timer]tcp.Time{}
+	for _, t := range r.armed {
+		if t.when <= now {
+			due[t.prev] = t.when
+		}
+	}
+	r.armed = slices.DeleteFunc(r.armed, func(x *timer) bool { return x.when <= now })
+	return due
+}
+
+// play runs a script of six octets a step on both and compares them: which timer, what to
+// do, and a number that is a time on a scale from 1 ns to years.
+func play(t *testing.T, script []byte) {
+	var w wheel
+	var r reference
+	timers := make([]timer, 16)
+	now := tcp.Time(1)
+	for ; len(script) >= 6 && now < 1<<61; script = script[6:] {
+		x := &timers[script[0]%16]
+		d := tcp.Time(binary.LittleEndian.Uint32(script[2:])) << (script[0] / 16 * 2) & (1<<60 - 1)
+		switch script[1] % 8 {
+		case 0, 1, 2, 3:
+			w.arm(x, now+d)
+			r.arm(x, now+d)
+		case 4:
+			w.disarm(x)
+			r.disarm(x)
+		case 5: // an instant that has passed already
+			w.arm(x, max(now-d, 0))
+			r.arm(x, max(now-d, 0))
+		case 6: // exactly to the next deadline
+			if next := w.earliest(); next != tcp.Never {
+				now = max(now, next)
+			}
+			compareExpiry(t, &w, &r, now)
+		case 7:
+			now += d / 2
+			compareExpiry(t, &w, &r, now)
+		}
+		if got, want := w.earliest(), r.earliest(); got != want {
+			t.Fatalf("the wheel's earliest is %d; want %d", got, want)
+		}
+		if w.count != len(r.armed) {
+			t.Fatalf("%d are armed; want %d", w.count, len(r.armed))
+		}
+	}
+}
+
+func compareExpiry(t *testing.T, w *wheel, r *reference, now tcp.Time) {
+	t.Helper()
+	began := w.now
+	got := w.expire(now, nil)
+	want := r.expire(now)
+	if len(got) != len(want) {
+		t.Fatalf("%d timers have run out at %d; want %d", len(got), now, len(want))
+	}
+	last := uint64(0)
+	for _, x := range got {
+		when, ok := want[x]
+		if !ok || when > now || x.armed {
+			t.Fatalf("a timer of %d has run out at %d", x.when, now)
+		}
+		if k := max(tick(when), began); k < last {
+			t.Fatalf("a timer of tick %d runs out after one of tick %d", k, last)
+		} else {
+			last = k
+		}
+	}
+}
+
+func TestWheelIsTheList(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	for range 2000 {
+		script := make([]byte, 6*60)
+		for i := range script {
+			script[i] = byte(random.Uint32())
+		}
+		play(t, script)
+	}
+}
+
+func FuzzWheel(f *testing.F) {
+	f.Add([]byte{0, 0, 1, 2, 3, 4, 1, 6, 0, 0, 0, 0})
+	f.Add([]byte{240, 0, 255, 255, 255, 255, 1, 0, 0, 0, 16, 0, 240, 7, 255, 255, 255, 255})
+	f.Fuzz(play)
+}
+
+// Whatever stands in the wheel, arming costs the same: here 100,000 timers far away.
+func TestWheelOfMany(t *testing.T) {
+	var w wheel
+	timers := make([]timer, 100_000)
+	for i := range timers {
+		w.arm(&timers[i], tcp.Time(2*time.Hour)+tcp.Time(i))
+	}
+	if got := w.earliest(); got != tcp.Time(2*time.Hour) {
+		t.Fatalf("the earliest is %d", got)
+	}
+	var rto timer
+	start := time.Now()
+	for i := range 100_000 {
+		w.arm(&rto, tcp.Time(200*time.Millisecond)+tcp.Time(i))
+		w.earliest()
+		w.disarm(&rto)
+		w.earliest()
+	}
+	if d := time.Since(start); d > 5*time.Second {
+		t.Errorf("100,000 turns took %v: they look at the far timers", d)
+	}
+	if due := w.expire(tcp.Time(3*time.Hour), nil); len(due) != len(timers) {
+		t.Errorf("%d have run out", len(due))
+	}
+}
