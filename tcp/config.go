@@ -60,7 +60,8 @@ type Config struct {
 	MaxRTO time.Duration
 	// UserTimeout is R2 of RFC 9293 section 3.8.3: a connection whose data stays without
 	// an acknowledgment that long is aborted. Default 5 minutes, the "present global
-	// default" of section 3.9.1.1; negative: never. Conn.SetUserTimeout overrides it.
+	// default" of section 3.9.1.1, and more than 100 s (SHLD-11); negative: never.
+	// Conn.SetUserTimeout overrides it.
 	UserTimeout time.Duration
 	// SynTimeout is R2 for a SYN. Default 3 minutes (MUST-23).
 	SynTimeout time.Duration

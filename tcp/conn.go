@@ -194,7 +194,8 @@ func (c *Conn) SetUserTimeout(d time.Duration) {
 }
 
 // SetTrafficClass sets the DS field, and the ECN bits, of all that is sent from now on
-// (MUST-48, SHLD-21).
+// (MUST-48, SHLD-21). They reach the IP layer as they are (SHLD-22), and the machine itself
+// does not change them (SHLD-23).
 func (c *Conn) SetTrafficClass(tc uint8) { c.tc = tc }
 
 // ReceivedTrafficClass returns the octet of the segment that arrived last (MAY-9).

@@ -425,7 +425,8 @@ func (c *Conn) repeatedFIN(seg *wire.Segment) bool {
 }
 
 // Second, check the RST bit, with the three checks of RFC 5961 section 3. The first of
-// them, a RST outside the window, was dropped in the first step.
+// them, a RST outside the window, was dropped in the first step. Text in it does not matter
+// (SHLD-2).
 func (c *Conn) checkRST(now Time, seg *wire.Segment) bool {
 	if seg.Flags&wire.RST == 0 {
 		return true

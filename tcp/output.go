@@ -272,7 +272,7 @@ func (c *Conn) sent(now Time, n uint32, fin bool) {
 }
 
 // outputProbe sends one octet into a closed window: "at least one octet of new data (if
-// available), or retransmit", section 3.8.6.1.
+// available), or retransmit", section 3.8.6.1. Nothing else goes beyond a shrunk window (MAY-7).
 func (c *Conn) outputProbe(now Time, seg *wire.Segment) bool {
 	if c.reply.owed&owedProbe == 0 {
 		return false

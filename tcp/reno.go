@@ -88,7 +88,7 @@ func (c *Conn) restartAfterIdle(now Time) {
 }
 
 // congestionAck takes in that acked octets of text left the network; flight is what was
-// outstanding before.
+// outstanding before: slow start and congestion avoidance (MUST-19).
 func (c *Conn) congestionAck(now Time, acked, flight uint32) {
 	c.cc.dupAcks = 0
 	if c.cc.recovering {

@@ -78,7 +78,8 @@ func (c *Conn) offerable() uint32 {
 }
 
 // openWindow follows section 3.8.6.2.2 (MUST-39): RCV.NXT+RCV.WND stays fixed until it can
-// move by min(Fr * RCV.BUFF, Eff.snd.MSS), Fr being 1/2.
+// move by min(Fr * RCV.BUFF, Eff.snd.MSS), Fr being 1/2: while the user does not read, for
+// ever (MAY-8).
 func (c *Conn) openWindow() {
 	if c.rcv.finSeen {
 		return
