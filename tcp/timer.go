@@ -171,8 +171,9 @@ func (c *Conn) waitToSend(now Time) {
 	c.timer.retransmit = now.Add(d)
 }
 
-// startPersist begins to wait for a window that has closed, or shrunk to nothing (MUST-35): "when a zero window has existed
-// for the retransmission timeout period" comes the first probe (SHLD-29).
+// startPersist begins to wait for a window that has closed, or shrunk to nothing (MUST-35):
+// "when a zero window has existed for the retransmission timeout period" comes the first
+// probe (SHLD-29).
 func (c *Conn) startPersist(now Time) {
 	c.timer.probes = 0
 	c.timer.retransmit = 0
