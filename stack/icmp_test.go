@@ -269,7 +269,7 @@ func about(from, to netip.AddrPort, seq uint32, m wire.ICMPMessage) []byte {
 	return icmp(router, from.Addr().String(), m)
 }
 
-// RFC 9293 section 3.9.2.2 (MUST-54 to MUST-56, SHLD-25, SHLD-26), RFC 5927: what each message
+// RFC 9293 section 3.9.2.2, MUST-54, MUST-55, MUST-56, SHLD-25, SHLD-26, RFC 5927: what each message
 // does to an attempt to connect, and to a connection.
 func TestICMPErrors(t *testing.T) {
 	unreachable := wire.ICMPUnreachable

@@ -198,7 +198,7 @@ func (s *Stack) mayReopen(r *tcp.TimeWaitRecord, syn *wire.Segment) bool {
 }
 
 // before is what a reopened connection goes back to if its SYN turns out to be an old
-// duplicate: MAY-2 (2).
+// duplicate (MAY-2).
 type before struct {
 	record tcp.TimeWaitRecord
 	conn   *Conn // when the user still had the connection
@@ -234,11 +234,11 @@ func (s *Stack) reopen(now tcp.Time, n *netif, l *Listener, r tcp.TimeWaitRecord
 	c := s.newChild(now, n, l, &r.Flow)
 	c.before = &before{r, old}
 	c.tcp.Arrive(now, syn)
-	c.tcp.SetISNFloor(r.SndNxt) // MAY-2 (1)
+	c.tcp.SetISNFloor(r.SndNxt) // MAY-2
 	s.touch(now, c)
 }
 
-// goBack is MAY-2 (2): "returns to TIME-WAIT state if the SYN turns out to be an old
+// goBack "returns to TIME-WAIT state if the SYN turns out to be an old
 // duplicate".
 func (s *Stack) goBack(now tcp.Time, b *before) {
 	if c := b.conn; c != nil && !c.freed && c.tcp.State() == tcp.TimeWait {

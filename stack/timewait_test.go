@@ -193,7 +193,7 @@ func TestReopen(t *testing.T) {
 				e.waiting("a SYN that may not reopen")
 				continue
 			}
-			if iss := got[0].seg.Seq; !seqNum(e.sndNxt).Less(iss) { // MAY-2 (1)
+			if iss := got[0].seg.Seq; !seqNum(e.sndNxt).Less(iss) { // MAY-2
 				t.Errorf("%+v: ISS %d, the old connection ended on %d", c, iss, e.sndNxt)
 			}
 			e.tell(wire.Segment{Seq: seqNum(c.seq + 1), Ack: got[0].seg.Seq + 1, Flags: wire.ACK}, c.tsval)
@@ -219,7 +219,7 @@ func TestReopen(t *testing.T) {
 	}
 }
 
-// MAY-2 (2): "returns to TIME-WAIT state if the SYN turns out to be an old duplicate": its
+// MAY-2: "returns to TIME-WAIT state if the SYN turns out to be an old duplicate": its
 // SYN,ACK is answered by a reset.
 func TestReopenedByAnOldDuplicate(t *testing.T) {
 	for _, release := range []bool{true, false} {

@@ -1,0 +1,180 @@
+package stack_test
+
+import (
+	"errors"
+	"testing"
+	"time"
+	"unsafe"
+
+	"github.com/vitro-net/vitro/stack"
+	"github.com/vitro-net/vitro/tcp"
+	"github.com/vitro-net/vitro/wire"
+)
+
+// ATTACKS: FIN-WAIT-2 and orphan pile-up. Whoever releases has let go: with a silent peer the
+// connection is gone after a minute, and there are only so many.
+func TestOrphans(t *testing.T) {
+	cfg := config()
+	cfg.MaxOrphans = 3
+	p := newPair(t, cfg, config())
+	l := p.listen(p.b, ap(addrB, 80), stack.ListenOptions{})
+	var servers []*stack.Conn
+	for range 5 {
+		client, server := p.connect(l, ap(addrB, 80))
+		servers = append(servers, server)
+		client.Close(p.now)
+		client.CloseReceive(p.now, tcp.Gone)
+		client.Release(p.now)
+	}
+	p.run(5 * delay)
+	st := p.a.Stats()
+	if st.Orphans != 3 || st.Connections != 3 || st.OrphansAborted != 2 {
+		t.Errorf("%d orphans, %d connections, %d aborted", st.Orphans, st.Connections, st.OrphansAborted)
+	}
+	reset := 0
+	for _, s := range servers {
+		if errors.Is(s.Err(), tcp.ErrReset) {
+			reset++
+		}
+	}
+	if reset != 2 {
+		t.Errorf("%d peers were told", reset)
+	}
+	p.run(tcp.DefaultFinWait2Timeout)
+	if st = p.a.Stats(); st.Orphans != 0 || st.Connections != 0 {
+		t.Errorf("a minute later: %d orphans, %d connections", st.Orphans, st.Connections)
+	}
+}
+
+// A handle released without Close aborts.
+func TestReleaseWithoutClose(t *testing.T) {
+	p := newPair(t, config(), config())
+	l := p.listen(p.b, ap(addrB, 80), stack.ListenOptions{})
+	client, server := p.connect(l, ap(addrB, 80))
+	client.Release(p.now)
+	client.Release(p.now)
+	p.run(2 * delay)
+	if !errors.Is(server.Err(), tcp.ErrReset) || p.a.Stats().Connections != 0 {
+		t.Errorf("the peer is %v, %v; %d connections", server.State(), server.Err(), p.a.Stats().Connections)
+	}
+}
+
+// ATTACKS: zero-window hold (CVE-2008-4609). Peers that take nothing lose their connections
+// before others do, and memory is back inside the limit.
+func TestBuffersAreReclaimed(t *testing.T) {
+	cfg := config()
+	cfg.MaxBuffers = 4 << 20
+	p := newPair(t, config(), cfg)
+	l := p.listen(p.b, ap(addrB, 80), stack.ListenOptions{})
+	goodClient, goodServer := p.connect(l, ap(addrB, 80))
+	var bad []*stack.Conn
+	for range 8 {
+		_, server := p.connect(l, ap(addrB, 80))
+		bad = append(bad, server)
+	}
+	for range 2 { // the client's window fills, then the send buffer
+		for _, s := range bad {
+			for {
+				if n, _ := s.Send(p.now, make([]byte, 1<<16)); n == 0 {
+					break
+				}
+			}
+		}
+		p.run(20 * time.Second)
+	}
+	st := p.b.Stats()
+	if st.Buffers > cfg.MaxBuffers || st.BuffersReclaimed == 0 {
+		t.Errorf("%d octets, %d reclaimed", st.Buffers, st.BuffersReclaimed)
+	}
+	p.transfer(goodClient, goodServer, 1<<20)
+	p.want(goodServer, tcp.Established)
+}
+
+// MaxQueued bounds answers and forwarded packets that nobody takes.
+func TestQueueIsBounded(t *testing.T) {
+	cfg := config()
+	cfg.MaxQueued = 10_000
+	x := newSeat(t, cfg)
+	for i := range 1000 {
+		b := icmp("10.0.0.9", "10.0.0.1", wire.ICMPMessage{Kind: wire.ICMPEchoRequest, Seq: uint16(i), Body: make([]byte, 72)})
+		x.s.Arrive(x.now, 1, &wire.Packet{Buf: b})
+	}
+	if n := len(x.take()); n != 100 {
+		t.Errorf("%d packets of 100 octets", n)
+	}
+	if n := x.s.Stats().QueueFull; n != 900 {
+		t.Errorf("%d were dropped", n)
+	}
+}
+
+// A bulk connection does not keep others waiting: what they say goes within a turn of it,
+// and a batch has about its budget.
+func TestTurns(t *testing.T) {
+	x := newSeat(t, config())
+	a, b := open(t, x, 1), open(t, x, 2)
+	for range 20 { // let the bulk connection's window grow
+		a.c.Send(x.now, make([]byte, 1<<20))
+		a.acknowledge(x)
+	}
+	a.c.Send(x.now, make([]byte, 1<<20))
+	b.c.Send(x.now, []byte("small"))
+	batch := stack.Batch{Budget: 100_000}
+	octets, first := 0, -1
+	for more := true; more; {
+		more = x.s.Output(x.now, &batch)
+		if batch.Octets() > 100_000 {
+			t.Errorf("a batch of %d octets", batch.Octets())
+		}
+		for i := range batch.Len() {
+			_, p := batch.Packet(i)
+			o := x.read(1, p)
+			if o.ip.Dst == wire.AddrFrom(b.peer.Addr()) && wire.TCP(o.ip.Payload).DstPort() == b.peer.Port() && first < 0 {
+				first = octets
+			}
+			octets += len(o.raw)
+		}
+		batch.Reset()
+	}
+	if octets < 300_000 {
+		t.Fatalf("only %d octets in all: the test tests nothing", octets)
+	}
+	if first < 0 || first > 140_000 {
+		t.Errorf("the small segment goes after %d octets", first)
+	}
+}
+
+// What the stack sends to itself does not make one Output call last for ever.
+func TestLoopEndsATurn(t *testing.T) {
+	x := newSeat(t, config())
+	l, _ := x.s.Listen(mustAP("127.0.0.1:80"), 0, stack.ListenOptions{})
+	c, _ := x.s.Dial(x.now, netipAP(), mustAP("127.0.0.1:80"), stack.ConnOptions{})
+	x.take()
+	s := l.Accept(x.now)
+	s.CloseReceive(x.now, tcp.Discard)
+	calls, total := 0, 0
+	for total < 20<<20 {
+		n, err := c.Send(x.now, make([]byte, 1<<20))
+		if err != nil {
+			t.Fatal(err)
+		}
+		total += n
+		for more := true; more; calls++ {
+			more = x.s.Output(x.now, &x.batch)
+			x.batch.Reset()
+		}
+		if n == 0 && c.Status().Unsent > 0 {
+			t.Fatalf("it stands still: %+v", c.Status())
+		}
+	}
+	if calls < 20 {
+		t.Errorf("%d calls for %d octets", calls, total)
+	}
+}
+
+// An idle connection is small. The aim is 512 octets an end; this holds what there is, so
+// that it does not grow unseen.
+func TestSizeOfAConnection(t *testing.T) {
+	if n := unsafe.Sizeof(stack.Conn{}); n > 1024 {
+		t.Errorf("a connection has %d octets", n)
+	}
+}
