@@ -186,6 +186,11 @@ func TestDialWithoutAnswer(t *testing.T) {
 		}
 		err = takes(t, "Dial", time.Second, dial(vitro.Dialer{Stack: w.a, Timeout: time.Minute, Deadline: time.Now().Add(time.Second)}))
 		wantErr(t, "Dial", err, context.DeadlineExceeded)
+		err = takes(t, "Dial", time.Second, dial(vitro.Dialer{Stack: w.a, Timeout: time.Second, Deadline: time.Now().Add(time.Minute)}))
+		wantErr(t, "Dial", err, context.DeadlineExceeded)
+		if n := len(w.a.Connections()); n != 0 {
+			t.Errorf("%d attempts live on", n)
+		}
 
 		ctx, cancel := context.WithCancel(t.Context())
 		later(time.Second, cancel)
@@ -198,6 +203,26 @@ func TestDialWithoutAnswer(t *testing.T) {
 		if n := len(w.a.Connections()); n != 0 {
 			t.Errorf("%d connections are left", n)
 		}
+	})
+}
+
+// Small segments go at once, as with package net, until SetNoDelay says that they wait for
+// company: then the second waits for the acknowledgment of the first, 40 ms.
+func TestNoDelay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := pair(t, vitro.Config{})
+		c, s := connect(t, a, b)
+		two := func() error {
+			for range 2 {
+				c.Write([]byte("x"))
+			}
+			_, err := io.ReadFull(s, make([]byte, 2))
+			return err
+		}
+		takes(t, "two octets", 0, two)
+		time.Sleep(time.Second)
+		c.SetNoDelay(false)
+		takes(t, "two octets with the Nagle algorithm", 40*time.Millisecond, two)
 	})
 }
 

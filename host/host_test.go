@@ -182,6 +182,7 @@ func TestTransmitterGoesItsWay(t *testing.T) {
 		a, b := join(t, l, lb)
 		c, _ := connect(t, a, b)
 		m, s := connect(t, a, b)
+		m.SetNoDelay(true)
 		more = m
 		c.Write([]byte("x"))
 		if n := sends.Load(); n >= total {
@@ -190,6 +191,34 @@ func TestTransmitterGoesItsWay(t *testing.T) {
 		got := make([]byte, total)
 		if _, err := io.ReadFull(s, got); err != nil {
 			t.Error(err)
+		}
+	})
+}
+
+// What is read opens the window, and who writes goes on at once.
+func TestReadOpensWindow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		la, lb := link.Pair(0)
+		a, b := join(t, la, lb)
+		c, s := connect(t, a, b)
+		s.SetReceiveBuffer(64 << 10)
+		const size = 4 << 20
+		written := make(chan int, 1)
+		go func() {
+			n, _ := c.Write(make([]byte, size))
+			written <- n
+		}()
+		synctest.Wait()
+		start := time.Now()
+		for left := size - 1<<20; left > 0; { // the send buffer holds 1 MiB
+			n, err := s.Read(make([]byte, 64<<10))
+			if err != nil {
+				t.Fatal(err)
+			}
+			left -= n
+		}
+		if n := <-written; n != size || time.Since(start) != 0 {
+			t.Errorf("Write queued %d octets, and that took %v", n, time.Since(start))
 		}
 	})
 }
