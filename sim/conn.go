@@ -68,14 +68,17 @@ func (c *Conn) OnSignal(f func(tcp.Signal)) { c.on = f }
 // gone reports that the host has forgotten the connection by a crash.
 func (c *Conn) gone() bool { return c.stack != c.host.stack }
 
-// Send is stack.Conn.Send.
+// Send is stack.Conn.Send: it queues p as far as there is room, and returns how far.
 func (c *Conn) Send(p []byte) (int, error) {
 	if c.gone() {
 		return 0, tcp.ErrNotExist
 	}
-	c.host.called(fmt.Sprintf("send %d octets", len(p)))
+	n, err := c.conn.Send(c.host.world.now, p)
+	if n > 0 {
+		c.host.called(fmt.Sprintf("send %d octets", n))
+	}
 	c.host.touch()
-	return c.conn.Send(c.host.world.now, p)
+	return n, err
 }
 
 // Receive is stack.Conn.Receive. It is no event: users read all the time.

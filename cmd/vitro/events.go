@@ -1,0 +1,125 @@
+package main
+
+import (
+	"bufio"
+	"io"
+	"time"
+
+	"github.com/vitro-net/vitro/ladder"
+	"github.com/vitro-net/vitro/sim"
+	"github.com/vitro-net/vitro/tcp"
+	"github.com/vitro-net/vitro/trace"
+	"github.com/vitro-net/vitro/wire"
+)
+
+// jsonEvent is an event as --json prints it.
+type jsonEvent struct {
+	at tcp.Time
+
+	Time    float64      `json:"time"`           // seconds since the run began
+	Event   string       `json:"event"`          // call, note, state, depart, arrive, lost, drop, retransmit, timeout, crash
+	Peer    string       `json:"peer"`           // A or B
+	Text    string       `json:"text,omitempty"` // of a call or a note
+	From    string       `json:"from,omitempty"` // the state before
+	To      string       `json:"to,omitempty"`   // the state after
+	Segment *jsonSegment `json:"segment,omitempty"`
+	First   *uint32      `json:"first,omitempty"` // sequence number of what is sent again
+	Len     uint32       `json:"len,omitempty"`   // how much of it
+	Clause  string       `json:"clause,omitempty"`
+	Why     string       `json:"why,omitempty"`
+}
+
+type jsonSegment struct {
+	N    int     `json:"n"` // counted from 1 in the order of departure
+	Seq  uint32  `json:"seq"`
+	Ack  *uint32 `json:"ack,omitempty"`
+	Ctl  string  `json:"ctl"`
+	Len  uint32  `json:"len"` // octets of text
+	Wnd  uint16  `json:"wnd"`
+	Text string  `json:"ladder"` // with its options, in the RFC's notation
+}
+
+// eventLog gathers the events of a run.
+type eventLog struct{ list []jsonEvent }
+
+func newEventLog(s *stage) *eventLog {
+	l := new(eventLog)
+	s.w.Watch(func(e *sim.Event) {
+		j := jsonEvent{at: e.Time, Time: e.Time.Sub(sim.Start).Seconds(), Event: e.Kind.String(), Peer: e.Host.Name, Text: e.Text}
+		if e.Kind == sim.State {
+			j.From, j.To = e.From.String(), e.To.String()
+		}
+		if e.Kind == sim.Retransmit {
+			first := uint32(e.First)
+			j.First, j.Len = &first, e.Len
+		}
+		if p := e.Packet; p != nil && p.IsTCP {
+			text := ladder.SegmentOf(&p.Segment)
+			j.Segment = &jsonSegment{N: p.N, Seq: uint32(p.Segment.Seq), Ctl: p.Segment.Flags.String(),
+				Len: p.Segment.TextLen(), Wnd: p.Segment.Wnd, Text: text.String()}
+			if p.Segment.Flags.Has(wire.ACK) {
+				ack := uint32(p.Segment.Ack)
+				j.Segment.Ack = &ack
+			}
+		}
+		if e.Rule != 0 {
+			j.Clause, j.Why = e.Rule.Clause(), e.Rule.Sentence()
+		}
+		l.list = append(l.list, j)
+	})
+	return l
+}
+
+// packetLog gathers the packets of a run for a capture, each with what its sender has become
+// since it sent the last, and why.
+type packetLog struct {
+	list   []trace.Captured
+	states map[*sim.Host]string
+}
+
+func newPacketLog(s *stage) *packetLog {
+	l := &packetLog{states: map[*sim.Host]string{}}
+	s.w.Watch(func(e *sim.Event) {
+		switch e.Kind {
+		case sim.State:
+			l.states[e.Host] = e.Host.Name + " is " + e.To.String() + ", by " + e.Rule.String()
+		case sim.Retransmit:
+			l.states[e.Host] = e.Host.Name + ": " + e.Rule.String()
+		case sim.Drop:
+			l.states[e.Host] = e.Host.Name + " has not used what came: " + e.Rule.String()
+		case sim.Depart:
+			comment := l.states[e.Host]
+			delete(l.states, e.Host)
+			if e.Packet.Lost {
+				if comment != "" {
+					comment += "\n"
+				}
+				comment += "This segment is lost on its way."
+			}
+			l.list = append(l.list, trace.Captured{Time: time.Unix(0, int64(e.Time)), Data: e.Packet.Bytes, Comment: comment})
+		case sim.Call, sim.Note, sim.Arrive, sim.Lost, sim.Timeout, sim.Crash:
+		}
+	})
+	return l
+}
+
+// write writes what departed from one time to another.
+func (l *packetLog) write(w io.Writer, sc *scenario, from, to tcp.Time) error {
+	b := bufio.NewWriter(w)
+	c, err := trace.NewCapture(b, "vitro "+version().Version, sc.sentence+" "+sc.clause)
+	if err != nil {
+		return err
+	}
+	if _, err = c.Interface("A-B", "the virtual link between A and B; each segment as it departs"); err != nil {
+		return err
+	}
+	for i := range l.list {
+		at := tcp.Time(l.list[i].Time.UnixNano())
+		if from <= at && at <= to {
+			if err := c.Packet(&l.list[i]); err != nil {
+				return err
+			}
+		}
+	}
+	return b.Flush()
+}

@@ -1,0 +1,126 @@
+package main
+
+import (
+	"github.com/vitro-net/vitro/sim"
+	"github.com/vitro-net/vitro/stack"
+	"github.com/vitro-net/vitro/tcp"
+)
+
+// scenario is one story, told by a sentence and the clause where it is written.
+type scenario struct {
+	name     string
+	sentence string
+	clause   string
+	play     func(*stage)
+}
+
+// scenarios are the stories of vitro demo. The first is the default.
+var scenarios = []scenario{
+	{
+		"story", "A connection is born by a three-way handshake and dies by a four-way close.",
+		"RFC 9293 sections 3.5 and 3.6, figures 6 and 12", playStory,
+	}, {
+		"simultaneous-open", "Both users open at the same time, the two SYNs cross, and one connection comes of it.",
+		"RFC 9293 section 3.5, figure 7", playSimultaneousOpen,
+	}, {
+		"simultaneous-close", "Both users close at the same time, the two FINs cross, and both ends wait for 2 MSL.",
+		"RFC 9293 section 3.6, figure 13", playSimultaneousClose,
+	}, {
+		"refused", "Nobody listens: the SYN is answered by a reset.",
+		"RFC 9293 sections 3.5.2 and 3.10.7.1", playRefused,
+	}, {
+		"reset", "One user aborts: a reset ends the connection at once, with nothing to wait for.",
+		"RFC 9293 sections 3.10.5 and 3.5.3", playReset,
+	}, {
+		"half-close", "One user closes and goes on reading: the other sends for as long as it likes.",
+		"RFC 9293 section 3.6.1", playHalfClose,
+	}, {
+		"lost-last-ack", "The last ACK is lost: the FIN comes again, is acknowledged again, and 2 MSL begin anew.",
+		"RFC 9293 section 3.10.7.4 fifth", playLostLastAck,
+	}, {
+		"lost-syn", "The first SYN is lost: it is sent again when its acknowledgment does not come.",
+		"RFC 6298 section 2.1", playLostSyn,
+	}, {
+		"half-open", "One end crashes and forgets; its next SYN finds the other end in a connection that is no more.",
+		"RFC 9293 section 3.5.1, figure 9", playHalfOpen,
+	},
+}
+
+func playStory(s *stage) {
+	s.w.At(0, func() { s.listen(s.closeAfterPeer) })
+	s.w.At(0, func() { s.connect(s.sendAndClose) })
+}
+
+func playSimultaneousOpen(s *stage) {
+	s.rec.Peers = [2]string{"A", "B"}
+	s.w.At(0, func() {
+		s.connect(s.sendAndClose)
+		s.server = s.newUser(s.b, must(s.b.Dial(serverAt, clientAt, stack.ConnOptions{})))
+		s.closeAfterPeer(s.server)
+	})
+}
+
+func playSimultaneousClose(s *stage) {
+	s.w.At(0, func() { s.listen(func(*user) {}) })
+	s.w.At(0, func() {
+		s.connect(func(u *user) {
+			u.send(s.cfg.data, func() { s.client.close(); s.server.close() })
+		})
+	})
+}
+
+func playRefused(s *stage) { s.w.At(0, func() { s.connect(s.sendAndClose) }) }
+
+func playReset(s *stage) {
+	s.w.At(0, func() { s.listen(s.closeAfterPeer) })
+	s.w.At(0, func() {
+		s.connect(func(u *user) {
+			u.send(s.cfg.data, func() { _ = u.conn.Abort() }) // an error says that it is CLOSED already
+		})
+	})
+}
+
+// halfCloseData is what the other end still sends where --data says nothing.
+const halfCloseData = 1000
+
+func playHalfClose(s *stage) {
+	n := s.cfg.data
+	if n == 0 {
+		n = halfCloseData
+	}
+	s.w.At(0, func() {
+		s.listen(func(u *user) {
+			u.peerClosed = func() { s.w.After(s.think(), func() { u.send(n, u.close) }) }
+		})
+	})
+	s.w.At(0, func() { s.connect((*user).close) })
+}
+
+func playLostLastAck(s *stage) {
+	lost := false
+	s.loseToo = func(p *sim.Packet) bool {
+		if lost || p.From != s.a || s.client.conn.State() != tcp.TimeWait {
+			return false
+		}
+		lost = true
+		return true
+	}
+	playStory(s)
+}
+
+func playLostSyn(s *stage) {
+	s.loseToo = func(p *sim.Packet) bool { return p.N == 1 }
+	playStory(s)
+}
+
+func playHalfOpen(s *stage) {
+	s.w.At(0, func() { s.listen(s.closeAfterPeer) })
+	s.w.At(0, func() {
+		s.connect(func(u *user) {
+			u.send(s.cfg.data, func() {
+				s.a.Crash()
+				s.w.After(s.pause(), func() { s.connect((*user).close) })
+			})
+		})
+	})
+}

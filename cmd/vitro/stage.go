@@ -1,0 +1,257 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/vitro-net/vitro/ladder"
+	"github.com/vitro-net/vitro/seq"
+	"github.com/vitro-net/vitro/sim"
+	"github.com/vitro-net/vitro/stack"
+	"github.com/vitro-net/vitro/tcp"
+	"github.com/vitro-net/vitro/wire"
+)
+
+// The stage of the demonstration: two hosts on a virtual link, and what their users do.
+
+var (
+	clientAt = netip.MustParseAddrPort("10.0.0.1:49152")
+	serverAt = netip.MustParseAddrPort("10.0.0.2:80")
+)
+
+// isnStep lies between the initial sequence numbers of two connections of one host, where
+// they are not left to RFC 6528.
+const isnStep = 10_000
+
+// stageConfig is what the run depends on.
+type stageConfig struct {
+	seed  uint64
+	isn   []seq.Num // of A and B; none: by RFC 6528
+	delay time.Duration
+	lose  []int // segments that are lost, from 1
+	data  int   // octets that are sent
+}
+
+// stage is one run.
+type stage struct {
+	cfg  stageConfig
+	w    *sim.World
+	a, b *sim.Host
+	rec  *ladder.Recorder
+
+	client, server *user
+	loseToo        func(*sim.Packet) bool
+	segments       int      // sent
+	ends           tcp.Time // when the first user closes or aborts, 0: never
+	state          [2]tcp.State
+	names          map[int]ladder.ID
+}
+
+// pause is how long a user waits before it does the next thing of its own accord: so long
+// that what went before has settled.
+func (s *stage) pause() time.Duration { return max(time.Second, 4*s.cfg.delay) }
+
+// think is how long the server's user takes to close after the client's has: so long that
+// the acknowledgment has arrived, and the FIN-WAIT-2 state can be seen.
+func (s *stage) think() time.Duration { return max(3*s.cfg.delay, 30*time.Millisecond) }
+
+func newStage(cfg stageConfig) (*stage, error) {
+	s := &stage{cfg: cfg, w: sim.New(cfg.seed), rec: ladder.NewRecorder(tcp.Closed, tcp.Closed), names: map[int]ladder.ID{}}
+	s.a, s.b = s.w.Host("A", s.hostConfig(0)), s.w.Host("B", s.hostConfig(1))
+	prefix := func(at netip.AddrPort) []netip.Prefix { return []netip.Prefix{netip.PrefixFrom(at.Addr(), 24)} }
+	_, err := s.w.Link(sim.LinkConfig{Delay: cfg.delay, Lose: s.lose},
+		sim.Port{Host: s.a, Prefixes: prefix(clientAt)}, sim.Port{Host: s.b, Prefixes: prefix(serverAt)})
+	s.rec.Peers = [2]string{"A, the client", "B, the server"}
+	s.w.Watch(s.record)
+	return s, err
+}
+
+func (s *stage) hostConfig(host int) stack.Config {
+	var cfg stack.Config
+	if s.cfg.isn != nil {
+		next := s.cfg.isn[host]
+		cfg.TCP.ISN = func(tcp.Time, wire.Flow) seq.Num {
+			isn := next
+			next += isnStep
+			return isn
+		}
+	}
+	return cfg
+}
+
+func (s *stage) lose(p *sim.Packet) bool {
+	s.segments = p.N
+	return slices.Contains(s.cfg.lose, p.N) || s.loseToo != nil && s.loseToo(p)
+}
+
+func (s *stage) peer(h *sim.Host) ladder.Peer {
+	if h == s.a {
+		return ladder.A
+	}
+	return ladder.B
+}
+
+// record hands an event to the recorder.
+func (s *stage) record(e *sim.Event) {
+	p := s.peer(e.Host)
+	switch e.Kind {
+	case sim.Call:
+		if s.ends == 0 && (e.Text == "close" || e.Text == "abort") {
+			s.ends = e.Time
+		}
+		s.rec.Call(e.Time, p, e.Text)
+	case sim.Note:
+		s.rec.Note(e.Time, p, e.Text)
+	case sim.State:
+		// A connection that comes by a listener begins in LISTEN, where its host is already.
+		if s.state[p] != e.To {
+			s.state[p] = e.To
+			s.rec.State(e.Time, p, e.To, e.Rule)
+		}
+	case sim.Depart:
+		if e.Packet.IsTCP {
+			s.names[e.Packet.ID] = s.rec.Depart(e.Time, p, &e.Packet.Segment)
+		}
+	case sim.Arrive:
+		if e.Packet.IsTCP {
+			s.rec.Arrive(e.Time, s.names[e.Packet.ID])
+		}
+	case sim.Lost:
+		if e.Packet.IsTCP {
+			s.rec.Lost(e.Time, s.names[e.Packet.ID])
+		}
+	case sim.Drop:
+		s.rec.Rule(e.Time, p, e.Rule)
+	case sim.Retransmit:
+		s.rec.Rule(e.Time, p, e.Rule)
+	case sim.Timeout:
+		s.rec.Note(e.Time, p, timeoutText(e.Rule))
+	case sim.Crash:
+		s.rec.Note(e.Time, p, "crash")
+		s.state[p] = tcp.Closed
+		s.rec.State(e.Time, p, tcp.Closed, 0)
+	}
+}
+
+// timeouts names the timers that run out most, as RFC 9293 section 3.10.8 does.
+var timeouts = map[tcp.Rule]string{
+	tcp.RuleRetransmitTimeout: "retransmission timeout",
+	tcp.RuleTimeWaitTimeout:   "2 MSL",
+	tcp.RuleUserTimeout:       "user timeout",
+}
+
+func timeoutText(rule tcp.Rule) string {
+	if text, ok := timeouts[rule]; ok {
+		return text
+	}
+	return rule.Sentence()
+}
+
+// must is for calls that cannot fail on this stage.
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(fmt.Sprintf("vitro: on the demonstration's stage: %v", err))
+	}
+	return v
+}
+
+// user is who has one end of a connection: it reads all that arrives, and says how the
+// connection ends when that is not in order. Each function may be nil, and is called once.
+type user struct {
+	s           *stage
+	host        *sim.Host
+	conn        *sim.Conn
+	established func()
+	peerClosed  func()
+
+	got    int    // octets that have come
+	unsent int    // octets that the send buffer has not taken yet
+	acked  func() // all that was sent is acknowledged
+}
+
+func (s *stage) newUser(h *sim.Host, c *sim.Conn) *user {
+	u := &user{s: s, host: h, conn: c}
+	c.OnSignal(u.signal)
+	return u
+}
+
+func (u *user) signal(sig tcp.Signal) {
+	once := func(f *func()) {
+		if g := *f; g != nil {
+			*f = nil
+			g()
+		}
+	}
+	if sig&tcp.SignalEstablished != 0 {
+		once(&u.established)
+	}
+	buf := make([]byte, 1<<16)
+	for n := 1; n > 0; {
+		n, _ = u.conn.Receive(buf) // the error is seen in the state
+		u.got += n
+	}
+	u.push()
+	if st := u.conn.Status(); u.unsent == 0 && st.Unsent == 0 && st.SndUna == st.SndNxt {
+		once(&u.acked)
+	}
+	if sig&tcp.SignalPeerClosed != 0 {
+		once(&u.peerClosed)
+	}
+	if err := u.conn.Err(); err != nil && !errors.Is(err, tcp.ErrAborted) && sig&tcp.SignalClosed != 0 {
+		u.host.Note(err.Error())
+	}
+}
+
+func (u *user) push() {
+	for u.unsent > 0 {
+		n, err := u.conn.Send(make([]byte, min(u.unsent, 1<<16)))
+		if err != nil || n == 0 {
+			return
+		}
+		u.unsent -= n
+	}
+}
+
+// send sends n octets, and calls then when all are acknowledged and a pause has passed; with
+// n = 0 at once.
+func (u *user) send(n int, then func()) {
+	if n == 0 {
+		then()
+		return
+	}
+	u.unsent, u.acked = n, func() { u.s.w.After(u.s.pause(), then) }
+	u.push()
+}
+
+// close closes the connection, if it has not ended otherwise.
+func (u *user) close() {
+	if u.conn.State() != tcp.Closed {
+		_ = u.conn.Close() // an error says that it is closed already
+	}
+}
+
+// listen has B's user listen. With each connection it calls serve.
+func (s *stage) listen(serve func(*user)) {
+	l := must(s.b.Listen(serverAt, stack.ListenOptions{}))
+	l.OnAccept(func(c *sim.Conn) {
+		s.server = s.newUser(s.b, c)
+		serve(s.server)
+	})
+}
+
+// closeAfterPeer is what a server does: it closes a while after its peer has.
+func (s *stage) closeAfterPeer(u *user) {
+	u.peerClosed = func() { s.w.After(s.think(), u.close) }
+}
+
+// connect has A's user connect, and calls act when it is connected and a pause has passed.
+func (s *stage) connect(act func(*user)) {
+	s.client = s.newUser(s.a, must(s.a.Dial(clientAt, serverAt, stack.ConnOptions{})))
+	s.client.established = func() { s.w.After(s.pause(), func() { act(s.client) }) }
+}
+
+// sendAndClose is what a client does.
+func (s *stage) sendAndClose(u *user) { u.send(s.cfg.data, u.close) }
