@@ -155,11 +155,32 @@ func TestZeroWindowIsProbed(t *testing.T) { // MUST-35, MUST-36, MUST-37, SHLD-2
 			p.mustBe(tcp.Established)
 			p.send(fmt.Sprintf("<SEQ=2001><ACK=%d><CTL=ACK><WND=65535>", next))
 			end := p.iss + 1
-			for _, s := range p.taken() {
+			for i, s := range p.taken() {
+				p.must(i > 0 || s.Seq == next, "what begins at SND.UNA goes first; %v does", &s.Segment)
 				end = seq.Max(end, s.End())
 			}
 			p.must(end == 3001, "when the window opens, the rest goes at once; SND.NXT is %v", end)
 		})
+	}
+}
+
+// The retransmission timeout counts from when the window closed, not from when what is
+// outstanding was sent; each time it closes the intervals begin anew.
+func TestFirstProbeWithTextOutstanding(t *testing.T) { // SHLD-29
+	p := established(t, setup{syn: "<MSS=1000>", rtt: 100 * time.Millisecond})
+	p.write(1000)
+	p.taken()
+	rto := p.c.Status().RTO
+	for range 3 {
+		p.wait(rto / 2)
+		p.send("<SEQ=2001><ACK=1001><CTL=ACK><WND=0>")
+		for _, want := range []time.Duration{rto, 2 * rto, 4 * rto} {
+			took := p.next(time.Minute)
+			p.must(took == want, "a probe goes after %v; after %v", want, took)
+			p.expect("<SEQ=1001><ACK=2001><LEN=1><CTL=ACK>")
+		}
+		p.send("<SEQ=2001><ACK=1001><CTL=ACK><WND=1000>")
+		p.expect("<SEQ=1001><ACK=2001><LEN=1000><CTL=ACK>")
 	}
 }
 
@@ -232,6 +253,16 @@ func TestSenderAvoidsSillyWindow(t *testing.T) { // MUST-38
 	took := p.next(2 * time.Second)
 	p.must(took >= 100*time.Millisecond && took <= time.Second, "the override timeout is 0.1 to 1 s; it is %v", took)
 	p.expect("<SEQ=6001><ACK=2001><LEN=900><CTL=ACK>")
+
+	// The override timeout keeps to its range whatever the RTO is.
+	for _, rtt := range []time.Duration{time.Millisecond, 2 * time.Second} {
+		p = established(t, setup{syn: "<MSS=1000>", wnd: 4000, rtt: rtt, cfg: tcp.Config{MinRTO: time.Millisecond}})
+		p.send("<SEQ=2001><ACK=1001><CTL=ACK><WND=900>")
+		p.write(10000)
+		p.quiet("the usable window is silly")
+		took = p.next(10 * time.Second)
+		p.must(took >= 100*time.Millisecond && took <= time.Second, "the override timeout is 0.1 to 1 s; it is %v", took)
+	}
 
 	// Half of the largest window is enough where that is less than a segment.
 	p = established(t, setup{syn: "<MSS=1000>", wnd: 800})
