@@ -200,6 +200,7 @@ func TestDialWithoutAnswer(t *testing.T) {
 		later(time.Second, func() { w.a.Close() })
 		err = takes(t, "Dial", time.Second, dial(vitro.Dialer{Stack: w.a}))
 		wantErr(t, "Dial", err, net.ErrClosed)
+		synctest.Wait() // for Close
 		if n := len(w.a.Connections()); n != 0 {
 			t.Errorf("%d connections are left", n)
 		}
