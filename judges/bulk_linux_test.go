@@ -176,8 +176,10 @@ func exchange(t *testing.T, w *world, a, b conn, n int64) {
 // Every MTU carries data both ways at once, in packets that are as long as it allows and
 // no longer.
 func TestKernelMTU(t *testing.T) {
+	t.Parallel()
 	for _, mtu := range []int{1280, 1500, 9000, 65535} {
 		t.Run(strconv.Itoa(mtu), func(t *testing.T) {
+			t.Parallel()
 			eachWay(t, setup{mtu: mtu}, func(t *testing.T, s setup, d way) {
 				t.Parallel()
 				var longest [2]atomic.Int64 // by direction
@@ -203,6 +205,7 @@ func TestKernelMTU(t *testing.T) {
 
 // 5 % of the packets of both directions are lost, or doubled, or overtaken, or all of it.
 func TestKernelFaults(t *testing.T) {
+	t.Parallel()
 	for name, odds := range map[string]link.Odds{
 		"loss":        {Drop: 0.05},
 		"duplication": {Duplicate: 0.05},
@@ -210,6 +213,7 @@ func TestKernelFaults(t *testing.T) {
 		"all":         {Drop: 0.05, Duplicate: 0.05, Reorder: 0.05},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			fault := link.FaultConfig{Seed: 1, Out: odds, In: odds}
 			eachWay(t, setup{fault: &fault}, func(t *testing.T, s setup, d way) {
 				t.Parallel()

@@ -160,9 +160,9 @@ var ways = []way{{families[0], true}, {families[0], false}, {families[1], true},
 
 func (w way) String() string {
 	if w.vitroDials {
-		return w.name + "/vitro dials"
+		return w.name + ", vitro dials"
 	}
-	return w.name + "/the kernel dials"
+	return w.name + ", the kernel dials"
 }
 
 // sides returns who dials, who listens, and the listener's address.
@@ -174,23 +174,20 @@ func (w way) sides(in *world) (dials, listens side, at netip.Addr) {
 }
 
 // eachWay runs a test for all there are: each over a TUN with offload and one without. The
-// test makes its world of the setup that it gets.
+// test makes its world of the setup that it gets, and may be parallel.
 func eachWay(t *testing.T, s setup, test func(t *testing.T, s setup, d way)) {
-	eachTUN(t, s, func(t *testing.T, s setup) {
-		for _, d := range ways {
-			t.Run(d.String(), func(t *testing.T) { test(t, s, d) })
+	for _, d := range ways {
+		for _, s.noOffload = range []bool{false, true} {
+			t.Run(d.String()+", "+s.String(), func(t *testing.T) { test(t, s, d) })
 		}
-	})
+	}
 }
 
-func eachTUN(t *testing.T, s setup, test func(t *testing.T, s setup)) {
-	for _, s.noOffload = range []bool{false, true} {
-		name := "offload"
-		if s.noOffload {
-			name = "no offload"
-		}
-		t.Run(name, func(t *testing.T) { test(t, s) })
+func (s setup) String() string {
+	if s.noOffload {
+		return "no offload"
 	}
+	return "offload"
 }
 
 // connect returns the two ends of a connection: the one that dialed first. They are closed

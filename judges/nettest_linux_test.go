@@ -11,6 +11,7 @@ import (
 // TestKernelNettest lets golang.org/x/net judge connections between vitro and the kernel,
 // with vitro's end first and last.
 func TestKernelNettest(t *testing.T) {
+	t.Parallel()
 	eachWay(t, setup{}, func(t *testing.T, s setup, d way) {
 		t.Parallel()
 		w := newWorld(t, s)
