@@ -94,7 +94,7 @@ func TestRoutes(t *testing.T) {
 	for _, r := range []struct {
 		prefix string
 		iface  int
-	}{{"0.0.0.0/0", 1}, {"192.168.0.0/16", two}, {"192.168.3.0/24", 1}, {"::/0", two}, {"192.168.3.7/32", two}, {"192.168.3.7/32", 1}} {
+	}{{"0.0.0.0/0", 1}, {"192.168.0.0/16", two}, {"192.168.3.0/24", 1}, {"::/0", two}, {"192.168.3.7/32", two}, {"192.168.3.7/32", 1}, {"172.16.0.0/12", two}, {"2001:db8:8000::/33", 1}} {
 		if err := x.s.AddRoute(netip.MustParsePrefix(r.prefix), r.iface); err != nil {
 			t.Fatal(err)
 		}
@@ -122,6 +122,11 @@ func TestRoutes(t *testing.T) {
 	check("[2001:db8::9]:1", 1, "2001:db8::1")
 	check("[2001:db8:7::9]:1", two, "2001:db8:1::1")
 	check("[fe80::9]:1", two, "fe80::1")
+	check("172.31.0.1:1", two, "10.1.0.1")
+	check("172.32.0.1:1", 1, "10.0.0.1")
+	check("[2001:db8:8001::9]:1", 1, "2001:db8::1")
+	check("[2001:db8:7fff::9]:1", two, "2001:db8:1::1")
+	check("[fd00::9]:1", two, "2001:db8:1::1") // fe80::1 has more bits in common, and another scope
 }
 
 func TestDialErrors(t *testing.T) {

@@ -47,6 +47,7 @@ type out struct {
 	ip    wire.IP
 	seg   wire.Segment
 	icmp  wire.ICMPMessage
+	gso   uint16
 	quote wire.Quote
 }
 
@@ -70,7 +71,7 @@ func (x *seat) take() []out {
 
 func (x *seat) read(iface int, p *wire.Packet) out {
 	x.t.Helper()
-	o := out{iface: iface, raw: slices.Clone(p.Bytes())}
+	o := out{iface: iface, raw: slices.Clone(p.Bytes()), gso: p.GSO}
 	if f := wire.ParseIP(o.raw, &o.ip); f != wire.FaultNone {
 		x.t.Fatalf("sent a packet with: %v", f)
 	}

@@ -88,6 +88,23 @@ func TestNotForwarded(t *testing.T) {
 	none(t, "a packet for another net", x.put(raw("10.0.0.9", "10.1.0.9", 132, 9, []byte("payload"))))
 }
 
+// What must not be answered by an error is not when it dies on the way either.
+func TestForwardedAndNotAnswered(t *testing.T) {
+	x := newRouter(t, stack.InterfaceConfig{MTU: 1500})
+	inner := raw("10.1.0.9", "10.0.0.9", 132, 9, []byte("payload"))
+	b := icmp("10.0.0.9", "10.1.0.9", wire.ICMPMessage{Kind: wire.ICMPUnreachable, Body: inner})
+	wire.IPv4(b).SetTTL(1)
+	wire.IPv4(b).UpdateChecksum()
+	none(t, "an ICMP error at its end", x.put(b))
+	b = raw("10.0.0.9", "10.1.0.9", 132, 1, []byte("payload"))
+	wire.IPv4(b).SetFragment(false, false, 80)
+	wire.IPv4(b).UpdateChecksum()
+	none(t, "a later fragment at its end", x.put(b))
+	if n := x.s.Stats().HopLimitExceeded; n != 2 {
+		t.Errorf("%d died", n)
+	}
+}
+
 // RFC 1191 section 4, RFC 8200 section 5, RFC 791 section 3.2: what does not fit.
 func TestForwardTooBig(t *testing.T) {
 	x := newRouter(t, stack.InterfaceConfig{MTU: 1300})
@@ -161,6 +178,7 @@ func TestForwardSuperSegments(t *testing.T) {
 		{stack.InterfaceConfig{MTU: 1500, ChecksumOffload: true}, 10},
 		{stack.InterfaceConfig{MTU: 1500, MaxSuper: 5000, ChecksumOffload: true}, 10},
 		{stack.InterfaceConfig{MTU: 9000, MaxSuper: 65535, ChecksumOffload: true}, 1},
+		{stack.InterfaceConfig{MTU: 20000}, 1}, // no super-segment there: it fits
 	} {
 		for _, sum := range []wire.Checksum{wire.ChecksumNone, wire.ChecksumPartial} {
 			for _, v6 := range []bool{false, true} {
@@ -175,6 +193,9 @@ func TestForwardSuperSegments(t *testing.T) {
 				got := x.take() // it verifies checksums
 				if len(got) != c.want {
 					t.Fatalf("%+v: %d packets; want %d", c.two, len(got), c.want)
+				}
+				if whole := c.two.MaxSuper > 10_000; (got[0].gso == 1000) != whole {
+					t.Errorf("%+v: GSO is %d", c.two, got[0].gso)
 				}
 				var all []byte
 				for _, o := range got {

@@ -382,6 +382,7 @@ func TestPathMTU(t *testing.T) {
 		{false, 1400, 1400},
 		{false, 100, 576},   // the floor
 		{false, 1500, 1500}, // it did fit
+		{false, 1450, 1500}, // so did the segment quoted, of 1440 octets
 		{false, 9000, 1500},
 		{false, 0, 1006}, // a router that does not say: the plateau below 1440
 		{true, 1400, 1400},

@@ -38,6 +38,16 @@ func TestListenErrors(t *testing.T) {
 	if _, err := x.s.Listen(netip.AddrPort{}, 0, stack.ListenOptions{}); !errors.Is(err, stack.ErrInvalidAddr) {
 		t.Errorf("Listen nowhere: %v", err)
 	}
+	dual, err := x.s.Listen(mustAP("[::]:90"), 0, stack.ListenOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	dual.Close(x.now)
+	for _, at := range []string{"0.0.0.0:90", "[::]:90"} {
+		if _, err := x.s.Listen(mustAP(at), 0, stack.ListenOptions{}); err != nil {
+			t.Errorf("Listen %s after a Close: %v", at, err)
+		}
+	}
 	l, err := x.s.Listen(mustAP("0.0.0.0:0"), 0, stack.ListenOptions{})
 	if err != nil || l.Addr().Port() < stack.DefaultPortFirst {
 		t.Errorf("Listen on port 0: %v, %v", l.Addr(), err)
@@ -244,7 +254,7 @@ func TestSynFlood(t *testing.T) {
 	if out > in*3/2 {
 		t.Errorf("%d octets in made %d octets out", in, out)
 	}
-	for _, c := range []struct {
+	for i, c := range []struct {
 		opts wire.Options
 		want string // what the connection knows of the peer
 	}{
@@ -266,7 +276,12 @@ func TestSynFlood(t *testing.T) {
 		if got := x.s.Stats().Connections; got != 8 {
 			t.Fatalf("%d connections before the ACK", got)
 		}
-		x.now = x.now.Add(70 * time.Second) // the next slot
+		if o.seg.Options.Set&wire.HasTimestamps == 0 && o.seg.Options.Set != wire.HasMSS {
+			t.Errorf("without timestamps a cookie offers %v", o.seg.Options)
+		}
+		if i%2 == 0 {
+			x.now = x.now.Add(70 * time.Second) // the next slot
+		}
 		ack := wire.Segment{Seq: 0xfffffff1, Ack: o.seg.Seq + 1, Flags: wire.ACK, Wnd: 100, Text: []byte("hello")}
 		if o.seg.Options.Has(wire.HasTimestamps) {
 			ack.Options = wire.Options{Set: wire.HasTimestamps, TSVal: 78, TSEcr: o.seg.Options.TSVal}

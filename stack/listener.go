@@ -212,8 +212,7 @@ func (l *Listener) Close(now tcp.Time) {
 			c := list.first
 			l.leave(c)
 			c.before = nil
-			_ = c.tcp.Abort(now) // it exists
-			c.Release(now)
+			c.Release(now) // which aborts it
 		}
 	}
 	l.tell()

@@ -140,6 +140,7 @@ func TestNoAllocationsUnderAttack(t *testing.T) {
 		{"a bad cookie", x, segment(peer4, local4, wire.Segment{Seq: 1, Ack: 2, Flags: wire.ACK})},
 		{"a segment of no connection", x, segment(peer4, mustAP("10.0.0.1:9"), syn(1))},
 		{"a FIN in TIME-WAIT", e.seat, segment(peer4, local4, wire.Segment{Seq: 1001, Ack: seqNum(e.sndNxt), Flags: wire.FIN | wire.ACK})},
+		{"a SYN with text", x, segment(peer4, local4, wire.Segment{Seq: 1, Flags: wire.SYN, Text: make([]byte, 1000)})},
 		{"a martian", x, segment(local4, local4, syn(1))},
 		{"an echo", x, icmp("10.0.0.9", "10.0.0.1", wire.ICMPMessage{Kind: wire.ICMPEchoRequest, Body: make([]byte, 56)})},
 	} {
@@ -156,6 +157,33 @@ func TestNoAllocationsUnderAttack(t *testing.T) {
 		if n := testing.AllocsPerRun(100, do); n != 0 {
 			t.Errorf("%s: %v allocations", c.what, n)
 		}
+	}
+}
+
+// Neither does a connection to oneself, whose packets pass through the stack's own queue.
+func TestNoAllocationsToOneself(t *testing.T) {
+	x := newSeat(t, config())
+	l, _ := x.s.Listen(mustAP("127.0.0.1:80"), 0, stack.ListenOptions{})
+	c, _ := x.s.Dial(x.now, netipAP(), mustAP("127.0.0.1:80"), stack.ConnOptions{})
+	x.take()
+	s := l.Accept(x.now)
+	text := make([]byte, 50_000)
+	round := func() {
+		x.now = x.now.Add(1 << 30)
+		x.s.Timeout(x.now)
+		c.Send(x.now, text)
+		for got := 0; got < len(text); {
+			for x.s.Output(x.now, &x.batch) {
+			}
+			n, _ := s.Receive(x.now, text)
+			got += n
+		}
+	}
+	for range 20 {
+		round()
+	}
+	if n := testing.AllocsPerRun(500, round); n != 0 {
+		t.Errorf("%v allocations", n)
 	}
 }
 
@@ -219,6 +247,9 @@ func TestWatcher(t *testing.T) {
 		t.Errorf("who came late was told %v", late.got)
 	}
 	late.got = 0
+	if server.Watch(&late); late.got != 0 {
+		t.Errorf("told twice: %v", late.got)
+	}
 	client.Close(p.now)
 	p.run(delay)
 	if late.got&tcp.SignalPeerClosed == 0 {

@@ -34,6 +34,21 @@ func TestPortsByDestination(t *testing.T) {
 		}
 		last = port
 	}
+	// A port that is free again is not the next one.
+	y := newSeat(t, config())
+	seen = map[uint16]bool{}
+	for range 1000 {
+		c, err := y.s.Dial(y.now, netip.AddrPort{}, mustAP("10.0.0.9:80"), stack.ConnOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if seen[c.Local().Port()] {
+			t.Fatalf("port %d again", c.Local().Port())
+		}
+		seen[c.Local().Port()] = true
+		c.Release(y.now)
+		y.take()
+	}
 	// Two stacks alike: in one other destinations are dialed in between.
 	a, b := newSeat(t, config()), newSeat(t, config())
 	for range 50 {

@@ -336,3 +336,60 @@ func TestMaxTimeWait(t *testing.T) {
 		t.Errorf("a record has %d octets, and two links; Config.MaxTimeWait says 80", n)
 	}
 }
+
+// Records expire each in its time, in whatever order they came, came back or began anew.
+func TestTimeWaitOrder(t *testing.T) {
+	x := newSeat(t, config())
+	l, _ := x.s.Listen(local4, 0, stack.ListenOptions{})
+	peer := func(i int) netip.AddrPort { return netip.AddrPortFrom(peer4.Addr(), uint16(4000+i)) }
+	var snd [5]uint32
+	end := map[int]tcp.Time{}
+	for i := range snd {
+		o := one(t, "a SYN", x.say(peer(i), local4, wire.Segment{Seq: 1000, Flags: wire.SYN, Wnd: 1000}))
+		x.say(peer(i), local4, wire.Segment{Seq: 1001, Ack: o.seg.Seq + 1, Flags: wire.ACK, Wnd: 1000})
+		c := l.Accept(x.now)
+		c.Close(x.now)
+		x.take()
+		x.say(peer(i), local4, wire.Segment{Seq: 1001, Ack: o.seg.Seq + 2, Flags: wire.FIN | wire.ACK, Wnd: 1000})
+		c.Release(x.now)
+		x.take()
+		snd[i] = uint32(o.seg.Seq) + 2
+		end[i] = x.now.Add(msl2)
+		x.now = x.now.Add(time.Second)
+	}
+	check := func() {
+		t.Helper()
+		first := tcp.Never
+		for _, d := range end {
+			first = min(first, d)
+		}
+		if d := x.s.Deadline(); d != first {
+			t.Fatalf("the deadline is %v later than the first record's end", d.Sub(first))
+		}
+	}
+	check()
+	for _, i := range []int{0, 2} { // a repeated FIN: anew
+		x.say(peer(i), local4, wire.Segment{Seq: 1001, Ack: seqNum(snd[i]), Flags: wire.FIN | wire.ACK, Wnd: 1000})
+		end[i] = x.now.Add(msl2)
+		x.now = x.now.Add(time.Second)
+		check()
+	}
+	for _, i := range []int{3, 1} { // reopened, and back
+		x.say(peer(i), local4, wire.Segment{Seq: 9000, Flags: wire.SYN, Wnd: 1000})
+		x.say(peer(i), local4, wire.Segment{Seq: 9001, Flags: wire.RST})
+		check()
+	}
+	for len(end) > 0 {
+		x.now = x.s.Deadline()
+		x.s.Timeout(x.now)
+		for i, d := range end {
+			if d <= x.now {
+				delete(end, i)
+			}
+		}
+		check()
+		if n := x.s.Stats().TimeWait; n != len(end) {
+			t.Fatalf("%d records; want %d", n, len(end))
+		}
+	}
+}

@@ -45,7 +45,7 @@ func (r *reference) expire(now tcp.Time) map[*timer]tcp.Time {
 }
 
 // play runs a script of six octets a step on both and compares them: which timer, what to
-// do, and a number that is a time on a scale from 1 ns to years.
+// do, and a number that is a time on a scale from 1 ns to decades.
 func play(t *testing.T, script []byte) {
 	var w wheel
 	var r reference
@@ -53,7 +53,7 @@ func play(t *testing.T, script []byte) {
 	now := tcp.Time(1)
 	for ; len(script) >= 6 && now < 1<<61; script = script[6:] {
 		x := &timers[script[0]%16]
-		d := tcp.Time(binary.LittleEndian.Uint32(script[2:])) << (script[0] / 16 * 2) & (1<<60 - 1)
+		d := tcp.Time(binary.LittleEndian.Uint16(script[2:])) << (script[4] % 45)
 		switch script[1] % 8 {
 		case 0, 1, 2, 3:
 			w.arm(x, now+d)
