@@ -410,6 +410,21 @@ func TestLinger(t *testing.T) {
 	})
 }
 
+// A Close that lingers ends with the acknowledgment also where a Write was waiting for room.
+func TestLingerBesideWrite(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := pair(t, vitro.Config{SendBuffer: 8 << 10, ReceiveBuffer: 8 << 10})
+		c, s := connect(t, a, b)
+		c.SetLinger(60)
+		var wg sync.WaitGroup
+		wg.Go(func() { _, err := c.Write(make([]byte, 1<<20)); wantErr(t, "Write", err, net.ErrClosed) })
+		synctest.Wait()
+		later(time.Second, func() { io.Copy(io.Discard, s) })
+		wantErr(t, "Close", takes(t, "Close", time.Second, c.Close), nil)
+		wg.Wait()
+	})
+}
+
 // Close of the Stack ends whatever waits, at once, and leaves nothing: no goroutine, or
 // the bubble would not end; no timer and no packet.
 func TestCloseWakesEveryone(t *testing.T) {

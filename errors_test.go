@@ -246,6 +246,29 @@ var acts = []struct {
 		a.err("dial from nil", err)
 		c.Close()
 	}},
+	{"dial port 0", func(a *act) {
+		_, err := a.dial(context.Background(), net.Dialer{}, "tcp", a.host+":0")
+		a.err("dial", err)
+	}},
+	{"dial from a port in use", func(a *act) {
+		l, _ := a.listen("tcp", a.host+":0")
+		defer l.Close()
+		c, err := a.dial(context.Background(), net.Dialer{}, "tcp", l.Addr().String())
+		if err != nil {
+			a.t.Fatal(err)
+		}
+		defer c.Close()
+		_, err = a.dial(context.Background(), net.Dialer{LocalAddr: c.LocalAddr()}, "tcp", l.Addr().String())
+		a.err("dial", err)
+	}},
+	{"a FIN, text of ours, then a reset, write first", func(a *act) {
+		c, s := a.open()
+		a.err("close", s.Close())
+		a.write("client", c)
+		a.read("client", c)
+		a.write("client", c)
+		a.read("client", c)
+	}},
 	{"the peer has closed", func(a *act) {
 		c, s := a.open()
 		a.write("server", s)

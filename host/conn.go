@@ -59,13 +59,15 @@ func (s *signals) Signal(sig tcp.Signal) {
 	if sig&(tcp.SignalReadable|tcp.SignalEstablished|tcp.SignalPeerClosed|tcp.SignalClosed) != 0 {
 		c.rd.wake()
 	}
-	switch {
-	case sig&(tcp.SignalWritable|tcp.SignalAcked|tcp.SignalClosed) == 0:
-	case c.job != nil && !c.filling:
+	if sig&(tcp.SignalWritable|tcp.SignalAcked|tcp.SignalClosed) == 0 {
+		return
+	}
+	if c.closed {
+		c.wr.wake() // a Close that lingers
+	}
+	if c.job != nil && !c.filling {
 		c.filling = true
 		c.host.fillable = append(c.host.fillable, c)
-	case c.closed:
-		c.wr.wake() // a Close that lingers
 	}
 }
 

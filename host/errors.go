@@ -97,9 +97,13 @@ func softErrno(r tcp.SoftReason) (syscall.Errno, bool) {
 
 // readError says what Read returns when the machine gives err instead of text. What ended
 // the connection is told once, to Read or to Write, whichever asks first; after that the
-// stream has an end like any other. So does Linux.
+// stream has an end like any other. After the peer's FIN it has its end in any case, and the
+// reason is left for Write. So does Linux.
 func (c *Conn) readError(err error) error {
-	if e := c.takeError(err); e != nil && !c.peerClosed {
+	if c.peerClosed {
+		return io.EOF
+	}
+	if e := c.takeError(err); e != nil {
 		return e
 	}
 	return io.EOF

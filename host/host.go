@@ -101,11 +101,6 @@ func (h *Host) addLink(l link.Link, config LinkConfig) (int, error) {
 	if h.closed {
 		return 0, ErrClosed
 	}
-	for _, p := range config.Routes {
-		if !p.IsValid() || p.Addr().Zone() != "" || p.Addr().Is4In6() {
-			return 0, errno(stack.ErrInvalidAddr, tcp.SoftError{})
-		}
-	}
 	offload := l.Offload()
 	iface, err := h.core.AddInterface(stack.InterfaceConfig{
 		MTU: l.MTU(), MaxSuper: offload.MaxSuper, ChecksumOffload: offload.Checksum,
@@ -114,12 +109,12 @@ func (h *Host) addLink(l link.Link, config LinkConfig) (int, error) {
 	if err != nil {
 		return 0, errno(err, tcp.SoftError{})
 	}
-	h.setLink(iface, l)
 	for _, p := range config.Routes {
 		if err := h.core.AddRoute(p, iface); err != nil {
 			return 0, errors.Join(errno(err, tcp.SoftError{}), h.core.RemoveInterface(iface))
 		}
 	}
+	h.setLink(iface, l)
 	return iface, nil
 }
 

@@ -59,7 +59,9 @@ func (h *Host) transmit(now tcp.Time) tcp.Time {
 func (h *Host) send() {
 	links := *h.links.Load()
 	for iface, packets := range h.batch.Runs() {
-		links[iface].Send(packets) //nolint:errcheck // the link is closed: then its packets are lost, as on any other
+		if l := links[iface]; l != nil { // it may have been taken away since
+			l.Send(packets) //nolint:errcheck // the link is closed: its packets are lost, as on any other
+		}
 	}
 }
 
