@@ -16,8 +16,8 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files anew")
 
-// vitro runs the command and returns what it prints.
-func vitro(t *testing.T, args ...string) string {
+// command runs vitro and returns what it prints.
+func command(t *testing.T, args ...string) string {
 	t.Helper()
 	var out, errs bytes.Buffer
 	if code := run(args, strings.NewReader(""), &out, &errs); code != exitOK || errs.Len() > 0 {
@@ -44,7 +44,7 @@ func golden(t *testing.T, path, got string) {
 
 func demo(t *testing.T, args ...string) string {
 	t.Helper()
-	return vitro(t, append([]string{"demo", "--isn", "1000,2000"}, args...)...)
+	return command(t, append([]string{"demo", "--isn", "1000,2000"}, args...)...)
 }
 
 // The ladder of each scenario, with its reasons.
@@ -183,8 +183,8 @@ func TestAnySegmentMayBeLost(t *testing.T) {
 // A seed is a run; without one, two runs differ.
 func TestSeeds(t *testing.T) {
 	args := []string{"demo", "--json", "--data", "100", "--seed", "5"}
-	once := vitro(t, args...)
-	if again := vitro(t, args...); again != once {
+	once := command(t, args...)
+	if again := command(t, args...); again != once {
 		t.Error("two runs of one seed differ")
 	}
 	var first, second, remark bytes.Buffer
@@ -194,7 +194,7 @@ func TestSeeds(t *testing.T) {
 		t.Error("two runs without a seed are equal")
 	}
 	_, seed, ok := strings.Cut(strings.TrimSpace(remark.String()), "--seed ")
-	if !ok || vitro(t, "demo", "--seed", seed) != first.String() {
+	if !ok || command(t, "demo", "--seed", seed) != first.String() {
 		t.Errorf("the seed printed does not give the same run: %s", &remark)
 	}
 }
@@ -215,7 +215,7 @@ func TestDrawingsAreUpToDate(t *testing.T) {
 		at := slices.Index(words, "--svg") + 1
 		path := words[at]
 		words[at] = "-"
-		got := vitro(t, words...)
+		got := command(t, words...)
 		want, err := os.ReadFile(path)
 		if err != nil || string(want) != got {
 			t.Errorf("%s is not up to date: run go generate in cmd/vitro (%v)", path, err)

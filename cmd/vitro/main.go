@@ -5,6 +5,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -30,6 +31,7 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	root.SetIn(stdin)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
+	root.SetContext(context.Background())
 	cmd, err := root.ExecuteC()
 	if err == nil {
 		return exitOK
@@ -68,7 +70,7 @@ NO_COLOR in the environment switches colours off.`,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(newDemo(), newVersion())
+	root.AddCommand(newDemo(), newServe(), newGet(), newVersion())
 	return root
 }
 

@@ -1,0 +1,238 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/vitro-net/vitro/internal/netns"
+)
+
+// The kernel as the other end, in a namespace of the test's own.
+
+// limit is how long a test waits for a command.
+const limit = time.Minute
+
+// process is the command, running in a namespace.
+type process struct {
+	*exec.Cmd
+	t        *testing.T
+	out, err bytes.Buffer
+	lines    chan string
+	done     chan error
+}
+
+// start runs vitro in ns, as a process of its own.
+func start(t *testing.T, ns *netns.NS, stdin io.Reader, args ...string) *process {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
+	t.Cleanup(cancel)
+	p := &process{Cmd: exec.CommandContext(ctx, self), t: t, lines: make(chan string, 100), done: make(chan error, 1)}
+	p.Args = append([]string{"vitro"}, args...) // testscript.Main runs the command by its name
+	p.Stdin, p.Stderr = stdin, &p.err
+	r, w := io.Pipe()
+	p.Stdout = io.MultiWriter(&p.out, w)
+	if err := ns.Start(p.Cmd); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		defer close(p.lines)
+		b := make([]byte, 1<<16)
+		for {
+			n, err := r.Read(b)
+			if err != nil {
+				return
+			}
+			select {
+			case p.lines <- string(b[:n]):
+			default: // nobody waits for that much
+			}
+		}
+	}()
+	go func() { err := p.Wait(); w.Close(); p.done <- err }()
+	return p
+}
+
+// ready waits for the first output.
+func (p *process) ready() {
+	p.t.Helper()
+	select {
+	case _, ok := <-p.lines:
+		if ok {
+			return
+		}
+	case <-time.After(limit):
+	}
+	p.t.Fatalf("%v is not ready: %s", p.Args, &p.err)
+}
+
+// end waits for the end, and wants an exit code.
+func (p *process) end(code int) {
+	p.t.Helper()
+	if err := <-p.done; p.ProcessState.ExitCode() != code {
+		p.t.Fatalf("%v: %v; want exit code %d\n%s%s", p.Args, err, code, &p.out, &p.err)
+	}
+}
+
+// interrupt ends a server, which has to do so in order.
+func (p *process) interrupt() {
+	p.t.Helper()
+	if err := p.Process.Signal(syscall.SIGINT); err != nil {
+		p.t.Fatal(err)
+	}
+	p.end(exitOK)
+}
+
+// file makes a file of random octets and returns its sum.
+func file(t *testing.T, path string, size int) [32]byte {
+	t.Helper()
+	b := make([]byte, size)
+	rand.NewChaCha8([32]byte{1}).Read(b)
+	if err := os.WriteFile(path, b, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return sha256.Sum256(b)
+}
+
+func sum(t *testing.T, path string) [32]byte {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return sha256.Sum256(b)
+}
+
+const fileSize = 20 << 20
+
+// The kernel's curl downloads from vitro, over IPv4 and IPv6.
+func TestServe(t *testing.T) {
+	ns := netns.ForTest(t)
+	curl, err := exec.LookPath("curl")
+	if err != nil {
+		t.Skip("SKIPPED, SERVING IS NOT TESTED: curl is not installed")
+	}
+	dir := t.TempDir()
+	want := file(t, filepath.Join(dir, "file"), fileSize)
+	os.WriteFile(filepath.Join(t.TempDir(), "secret"), nil, 0o644)
+	os.Symlink("/etc/passwd", filepath.Join(dir, "link"))
+	p := start(t, ns, nil, "serve", dir, "--tun", "vt0", "--addr", "10.1.0.2/24", "--addr", "fd00::2/64")
+	p.ready()
+	for _, host := range []string{"10.1.0.2", "[fd00::2]"} {
+		got := filepath.Join(t.TempDir(), "got")
+		if _, err := ns.Output(exec.Command(curl, "-sS", "-g", "--max-time", "60", "-o", got, "http://"+host+"/file")); err != nil {
+			t.Fatalf("%v\n%s", err, &p.err)
+		}
+		if sum(t, got) != want {
+			t.Errorf("from %s something else came", host)
+		}
+		out, err := ns.Output(exec.Command(curl, "-sS", "-g", "--max-time", "60", "http://"+host+"/"))
+		if err != nil || !strings.Contains(out, `<a href="file">`) {
+			t.Errorf("the directory: %v\n%s", err, out)
+		}
+		if out, err := ns.Output(exec.Command(curl, "-sS", "-f", "-g", "--max-time", "60", "http://"+host+"/link")); err == nil {
+			t.Errorf("a link out of the directory is served: %s", out)
+		}
+	}
+	p.interrupt()
+	if !strings.Contains(p.out.String(), "serving "+dir+" at http://10.1.0.2/\n") || !strings.Contains(p.out.String(), "http://[fd00::2]:80/\n") {
+		t.Errorf("it says %q", &p.out)
+	}
+}
+
+// kernelServer is package net's own HTTP server in the namespace.
+func kernelServer(t *testing.T, ns *netns.NS, h http.Handler) (port string) {
+	t.Helper()
+	var l net.Listener
+	if err := ns.Do(func() (err error) { l, err = net.Listen("tcp", "[::]:0"); return }); err != nil {
+		t.Fatal(err)
+	}
+	s := &http.Server{Handler: h}
+	go s.Serve(l)
+	t.Cleanup(func() { s.Close() })
+	_, port, _ = net.SplitHostPort(l.Addr().String())
+	return port
+}
+
+// vitro downloads from a server on the kernel.
+func TestGet(t *testing.T) {
+	ns := netns.ForTest(t)
+	dir := t.TempDir()
+	want := file(t, filepath.Join(dir, "file"), fileSize)
+	port := kernelServer(t, ns, http.FileServer(http.Dir(dir)))
+	tun := []string{"--tun", "vt0", "--addr", "10.1.0.2/24", "--addr", "fd00::2/64"}
+	for _, host := range []string{"10.1.0.1", "[fd00::1]"} {
+		got := filepath.Join(t.TempDir(), "got")
+		url := fmt.Sprintf("http://%s:%s/", host, port)
+		start(t, ns, nil, append([]string{"get", url + "file", "-o", got}, tun...)...).end(exitOK)
+		if sum(t, got) != want {
+			t.Errorf("from %s something else came", host)
+		}
+		p := start(t, ns, nil, append([]string{"get", url}, tun...)...)
+		p.end(exitOK)
+		if !strings.Contains(p.out.String(), `<a href="file">`) {
+			t.Errorf("the directory: %s", &p.out)
+		}
+		p = start(t, ns, nil, append([]string{"get", url + "nothing", "-o", filepath.Join(dir, "nothing")}, tun...)...)
+		p.end(exitFailed)
+		if !strings.Contains(p.err.String(), "the server answers 404 Not Found") {
+			t.Errorf("what is not there: %s", &p.err)
+		}
+		if _, err := os.Stat(filepath.Join(dir, "nothing")); err == nil {
+			t.Error("a failure made a file")
+		}
+	}
+	p := start(t, ns, nil, append([]string{"get", "http://10.1.0.1:9/"}, tun...)...)
+	p.end(exitFailed)
+	if !strings.Contains(p.err.String(), "connection refused") {
+		t.Errorf("where nobody listens: %s", &p.err)
+	}
+}
+
+// Who may not make a TUN is told what to run.
+func TestPermissionIsExplained(t *testing.T) {
+	ns := netns.ForTest(t)
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir, err := os.MkdirTemp("", "vitro") //nolint:usetesting // only root may enter the parents of t.TempDir
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	exe := filepath.Join(dir, "vitro")
+	b, err := os.ReadFile(self)
+	if err == nil {
+		err = os.WriteFile(exe, b, 0o755)
+	}
+	if err == nil {
+		err = os.Chmod(dir, 0o755)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(exe, "get", "http://10.1.0.1/", "--tun", "vt0", "--addr", "10.1.0.2/24")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+	cmd.Dir = dir
+	out, err := ns.Output(cmd)
+	if err == nil || cmd.ProcessState.ExitCode() != exitFailed || !strings.Contains(out, "sudo setcap cap_net_admin+ep "+exe) {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
