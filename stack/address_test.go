@@ -169,6 +169,30 @@ func TestDialErrors(t *testing.T) {
 	}
 }
 
+// A default route of one version is none for the other.
+func TestRoutesByVersion(t *testing.T) {
+	x := newSeat(t, config())
+	x.s.AddRoute(netip.MustParsePrefix("::/0"), 1)
+	if _, err := x.s.Dial(x.now, netip.AddrPort{}, mustAP("8.8.8.8:1"), stack.ConnOptions{}); !errors.Is(err, stack.ErrNoRoute) {
+		t.Errorf("IPv4 by ::/0: %v", err)
+	}
+	y := newSeat(t, config())
+	y.s.AddRoute(netip.MustParsePrefix("0.0.0.0/0"), 1)
+	if _, err := y.s.Dial(y.now, netip.AddrPort{}, mustAP("[2001:db8:7::1]:1"), stack.ConnOptions{}); !errors.Is(err, stack.ErrNoRoute) {
+		t.Errorf("IPv6 by 0.0.0.0/0: %v", err)
+	}
+	for _, p := range []netip.Prefix{{}, netip.MustParsePrefix("::ffff:10.0.0.0/120")} {
+		if err := x.s.AddRoute(p, 1); !errors.Is(err, stack.ErrInvalidAddr) {
+			t.Errorf("AddRoute %v: %v", p, err)
+		}
+	}
+	for _, id := range []int{-1, 0, 2} {
+		if err := x.s.AddRoute(netip.MustParsePrefix("::/0"), id); !errors.Is(err, stack.ErrNoInterface) {
+			t.Errorf("AddRoute by %d: %v", id, err)
+		}
+	}
+}
+
 // MUST-43, MUST-45: the local address asked for is the one on the wire, for good.
 func TestLocalAddressAskedFor(t *testing.T) {
 	x := newSeat(t, config())

@@ -451,3 +451,34 @@ func TestForgedPathMTU(t *testing.T) {
 		t.Errorf("PathMTU is %d, %d paths are known", client.Status().PathMTU, p.a.Stats().Paths)
 	}
 }
+
+// Of paths only so many are known: the one learned longest ago makes room.
+func TestMaxPaths(t *testing.T) {
+	cfg := config()
+	cfg.MaxPaths = 2
+	x := newSeat(t, cfg)
+	to := func(i int) netip.AddrPort {
+		return netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, 0, byte(100 + i)}), 80)
+	}
+	for i := range 5 {
+		c, err := x.s.Dial(x.now, netip.AddrPort{}, to(i), stack.ConnOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		x.take()
+		m := wire.ICMPMessage{Kind: wire.ICMPPacketTooBig, MTU: 1000}
+		x.put(about(c.Local(), c.Remote(), uint32(c.Status().ISS), m))
+	}
+	if n := x.s.Stats().Paths; n != 2 {
+		t.Errorf("%d paths are known", n)
+	}
+	for i, want := range []int{1500, 1500, 1500, 1000, 1000} {
+		c, err := x.s.Dial(x.now, netip.AddrPort{}, to(i), stack.ConnOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := c.Status().PathMTU; got != want {
+			t.Errorf("to destination %d the MTU is %d; want %d", i, got, want)
+		}
+	}
+}

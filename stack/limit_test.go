@@ -63,7 +63,7 @@ func TestReleaseWithoutClose(t *testing.T) {
 // before others do, and memory is back inside the limit.
 func TestBuffersAreReclaimed(t *testing.T) {
 	cfg := config()
-	cfg.MaxBuffers = 4 << 20
+	cfg.MaxBuffers = 8<<20 + 1<<19
 	p := newPair(t, config(), cfg)
 	l := p.listen(p.b, ap(addrB, 80), stack.ListenOptions{})
 	goodClient, goodServer := p.connect(l, ap(addrB, 80))

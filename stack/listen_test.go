@@ -121,6 +121,19 @@ func TestSegmentsForAListener(t *testing.T) {
 	}
 }
 
+// Nobody has port 0 (RFC 6335 section 6): there is nobody to answer.
+func TestFromPortZero(t *testing.T) {
+	x := newSeat(t, config())
+	x.s.Listen(local4, 0, stack.ListenOptions{})
+	from := netip.AddrPortFrom(peer4.Addr(), 0)
+	for _, to := range []netip.AddrPort{local4, mustAP("10.0.0.1:9")} {
+		none(t, "a SYN from port 0", x.say(from, to, syn(1)))
+	}
+	if n := x.s.Stats().Connections; n != 0 {
+		t.Errorf("%d connections", n)
+	}
+}
+
 // MUST-11: a reset in SYN-RECEIVED after a passive OPEN returns to LISTEN, and nobody is
 // told. The next SYN works.
 func TestResetReturnsToListen(t *testing.T) {

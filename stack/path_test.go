@@ -2,6 +2,7 @@ package stack_test
 
 import (
 	"net/netip"
+	"runtime"
 	"testing"
 
 	"github.com/vitro-net/vitro/stack"
@@ -182,8 +183,13 @@ func TestNoAllocationsToOneself(t *testing.T) {
 	for range 20 {
 		round()
 	}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
 	if n := testing.AllocsPerRun(500, round); n != 0 {
 		t.Errorf("%v allocations", n)
+	}
+	if runtime.ReadMemStats(&after); after.TotalAlloc-before.TotalAlloc > 1<<20 {
+		t.Errorf("%d octets were allocated: a queue grows", after.TotalAlloc-before.TotalAlloc)
 	}
 }
 
