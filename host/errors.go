@@ -47,7 +47,7 @@ func errno(err error, soft tcp.SoftError) error {
 	case tcp.ErrInvalidRemote:
 		return syscall.ENETUNREACH // as Linux answers connect to a multicast address
 	case tcp.ErrUnspecified:
-		return syscall.EDESTADDRREQ
+		return syscall.ECONNREFUSED // as Linux answers connect to port 0
 	case tcp.ErrExists:
 		return syscall.EISCONN
 	case tcp.ErrNotExist:
