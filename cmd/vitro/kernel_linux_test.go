@@ -45,9 +45,8 @@ func start(t *testing.T, ns *netns.NS, stdin io.Reader, args ...string) *process
 	t.Cleanup(cancel)
 	p := &process{Cmd: exec.CommandContext(ctx, self), t: t, lines: make(chan string, 100), done: make(chan error, 1)}
 	p.Args = append([]string{"vitro"}, args...) // testscript.Main runs the command by its name
-	p.Stdin, p.Stderr = stdin, &p.err
 	r, w := io.Pipe()
-	p.Stdout = io.MultiWriter(&p.out, w)
+	p.Stdin, p.Stdout, p.Stderr = stdin, io.MultiWriter(&p.out, w), io.MultiWriter(&p.err, w)
 	if err := ns.Start(p.Cmd); err != nil {
 		t.Fatal(err)
 	}
@@ -69,7 +68,7 @@ func start(t *testing.T, ns *netns.NS, stdin io.Reader, args ...string) *process
 	return p
 }
 
-// ready waits for the first output.
+// ready waits for the first output, on either.
 func (p *process) ready() {
 	p.t.Helper()
 	select {
@@ -234,5 +233,129 @@ func TestPermissionIsExplained(t *testing.T) {
 	out, err := ns.Output(cmd)
 	if err == nil || cmd.ProcessState.ExitCode() != exitFailed || !strings.Contains(out, "sudo setcap cap_net_admin+ep "+exe) {
 		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+// dialIn connects from the kernel of the namespace.
+func dialIn(t *testing.T, ns *netns.NS, addr string) *net.TCPConn {
+	t.Helper()
+	var c net.Conn
+	if err := ns.Do(func() (err error) { c, err = net.DialTimeout("tcp", addr, limit); return }); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	c.SetDeadline(time.Now().Add(limit))
+	return c.(*net.TCPConn)
+}
+
+// exchange sends text and a FIN, and returns what comes until the peer's.
+func exchange(t *testing.T, c *net.TCPConn, text []byte) []byte {
+	t.Helper()
+	go func() { c.Write(text); c.CloseWrite() }()
+	got, err := io.ReadAll(c)
+	if err != nil {
+		t.Error(err)
+	}
+	return got
+}
+
+var tun4 = []string{"--tun", "vt0", "--addr", "10.1.0.2/24"}
+
+func someBytes(seed byte, n int) []byte {
+	b := make([]byte, n)
+	rand.NewChaCha8([32]byte{seed}).Read(b)
+	return b
+}
+
+func equal(t *testing.T, what string, got, want []byte) {
+	t.Helper()
+	if !bytes.Equal(got, want) {
+		t.Errorf("%s: %d octets, not the %d that were sent", what, len(got), len(want))
+	}
+}
+
+// Echo and discard serve one connection after the other; half-close works both ways.
+func TestListenServes(t *testing.T) {
+	ns := netns.ForTest(t)
+	text := someBytes(1, 1<<20)
+	for _, mode := range []string{"--echo", "--discard"} {
+		p := start(t, ns, nil, append([]string{"listen", ":7", mode}, tun4...)...)
+		p.ready()
+		want := text
+		if mode == "--discard" {
+			want = nil
+		}
+		for range 3 {
+			equal(t, mode, exchange(t, dialIn(t, ns, "10.1.0.2:7"), text), want)
+		}
+		p.interrupt()
+	}
+}
+
+// One connection joined to standard input and output, however the ends are timed.
+func TestListenJoins(t *testing.T) {
+	ns := netns.ForTest(t)
+	in, out := someBytes(1, 1<<20), someBytes(2, 1<<20)
+	p := start(t, ns, bytes.NewReader(in), append([]string{"listen", "10.1.0.2:9000"}, tun4...)...)
+	p.ready()
+	equal(t, "standard input", exchange(t, dialIn(t, ns, "10.1.0.2:9000"), out), in)
+	p.end(exitOK)
+	equal(t, "standard output", p.out.Bytes(), out)
+}
+
+func TestDial(t *testing.T) {
+	ns := netns.ForTest(t)
+	in, out := someBytes(1, 1<<20), someBytes(2, 1<<20)
+	var l net.Listener
+	if err := ns.Do(func() (err error) { l, err = net.Listen("tcp", "0.0.0.0:0"); return }); err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	_, port, _ := net.SplitHostPort(l.Addr().String())
+	for _, mode := range [][]string{nil, {"--echo"}, {"--discard"}} {
+		p := start(t, ns, bytes.NewReader(in), append(append([]string{"dial", "10.1.0.1:" + port}, mode...), tun4...)...)
+		c, err := l.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := exchange(t, c.(*net.TCPConn), out)
+		p.end(exitOK)
+		switch {
+		case mode == nil:
+			equal(t, "standard input", got, in)
+			equal(t, "standard output", p.out.Bytes(), out)
+		case mode[0] == "--echo":
+			equal(t, "echo", got, out)
+		default:
+			equal(t, "discard", got, nil)
+		}
+	}
+	p := start(t, ns, nil, append([]string{"dial", "10.1.0.1:9"}, tun4...)...)
+	p.end(exitFailed)
+	if !strings.Contains(p.err.String(), "connection refused") {
+		t.Errorf("where nobody listens: %s", &p.err)
+	}
+}
+
+// An interrupt ends what waits.
+func TestInterrupt(t *testing.T) {
+	ns := netns.ForTest(t)
+	stdin, _, err := os.Pipe() // never ends
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := start(t, ns, stdin, append([]string{"listen", ":7"}, tun4...)...)
+	p.ready()
+	p.interrupt()
+	p = start(t, ns, stdin, append([]string{"listen", ":7"}, tun4...)...)
+	p.ready()
+	c := dialIn(t, ns, "10.1.0.2:7")
+	if _, err := c.Write([]byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	p.ready() // the octet has come out
+	p.interrupt()
+	if _, err := io.ReadAll(c); err != nil {
+		t.Errorf("the kernel's end: %v", err)
 	}
 }

@@ -131,8 +131,9 @@ func interrupted(parent context.Context) (context.Context, context.CancelFunc) {
 // finishTime is how long a command waits at its end for what it has sent to arrive.
 const finishTime = 5 * time.Second
 
-// finish waits until every connection has ended in order, and closes s. TIME-WAIT is not
-// waited for: the process that would answer in it is about to end.
+// finish waits until all that was sent is acknowledged, FINs too, and closes s. What the
+// peer may still send, in FIN-WAIT-2, and TIME-WAIT are not waited for: the process that
+// would answer is about to end.
 func finish(s *vitro.Stack) {
 	for end := time.Now().Add(finishTime); time.Now().Before(end) && slices.ContainsFunc(s.Connections(), underWay); {
 		time.Sleep(5 * time.Millisecond)
@@ -141,5 +142,5 @@ func finish(s *vitro.Stack) {
 }
 
 func underWay(st tcp.Status) bool {
-	return st.State != tcp.Closed && st.State != tcp.Listen && st.State != tcp.TimeWait
+	return st.State != tcp.Closed && st.State != tcp.Listen && st.State != tcp.FinWait2 && st.State != tcp.TimeWait
 }
