@@ -44,6 +44,14 @@ func (s *Stack) forward(now tcp.Time, in *netif, ip *wire.IP, p *wire.Packet) {
 	s.passOn(ip, p, out, whole)
 }
 
+// passes reports whether a packet in which ParseIP has found a fault is to be forwarded all
+// the same: extension headers but hop-by-hop options "are not processed [...] by any node
+// along a packet's delivery path", RFC 8200 section 4.
+func (s *Stack) passes(ip *wire.IP) bool {
+	return s.cfg.Forward && ip.V6 && ip.Packet != nil && !s.isOwn(&ip.Dst) && !ip.Dst.IsMulticast() &&
+		(wire.IPv6(ip.Packet).NextHeader() != wire.ProtoHopByHop || ip.HeaderLen > wire.IPv6HeaderLen)
+}
+
 // passOn sends a packet, of which the largest piece to be cut has whole octets, by out.
 func (s *Stack) passOn(ip *wire.IP, p *wire.Packet, out *netif, whole int) {
 	size := len(ip.Packet)

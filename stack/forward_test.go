@@ -88,6 +88,34 @@ func TestNotForwarded(t *testing.T) {
 	none(t, "a packet for another net", x.put(raw("10.0.0.9", "10.1.0.9", 132, 9, []byte("payload"))))
 }
 
+// RFC 8200 section 4: a router reads hop-by-hop options and no other extension header.
+func TestRouterReadsHopByHopOnly(t *testing.T) {
+	header := func(next byte) []byte { return []byte{next, 0, 0xbe, 4, 0, 0, 0, 0} } // "discard, and answer"
+	routing := []byte{132, 0, 0, 3, 0, 0, 0, 0}
+	for _, c := range []struct {
+		what  string
+		proto uint8
+		b     []byte
+		pass  bool
+	}{
+		{"an unknown destination option", wire.ProtoDestOpts, header(132), true},
+		{"a routing header", wire.ProtoRouting, routing, true},
+		{"an unknown hop-by-hop option", wire.ProtoHopByHop, header(132), false},
+		{"a known hop-by-hop option, then a routing header", wire.ProtoHopByHop, append([]byte{wire.ProtoRouting, 0, 1, 4, 0, 0, 0, 0}, routing...), true},
+	} {
+		x := newRouter(t, stack.InterfaceConfig{MTU: 1500})
+		x.passes = true
+		got := x.put(raw("2001:db8::9", "2001:db8:1::9", c.proto, 9, append(bytes.Clone(c.b), "payload"...)))
+		if passed := len(got) == 1 && got[0].iface == 2 && x.s.Stats().Forwarded == 1; passed != c.pass {
+			t.Errorf("%s: passed %v", c.what, passed)
+		}
+		own := newSeat(t, config())
+		if got := own.put(raw("2001:db8::9", "2001:db8::1", c.proto, 9, c.b)); len(got) != 1 || got[0].icmp.Kind != wire.ICMPParameterProblem {
+			t.Errorf("%s to the host itself: %d answers", c.what, len(got))
+		}
+	}
+}
+
 // What must not be answered by an error is not when it dies on the way either.
 func TestForwardedAndNotAnswered(t *testing.T) {
 	x := newRouter(t, stack.InterfaceConfig{MTU: 1500})
