@@ -3,6 +3,7 @@ package judges_test
 import (
 	"bytes"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -12,7 +13,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -79,9 +79,7 @@ func rate(n int, start time.Time) string {
 // 200 MB down and up, whoever is the client: curl of a server on vitro, and package http on
 // vitro of a server on the kernel's sockets.
 func TestKernelBulk(t *testing.T) {
-	if _, err := exec.LookPath("curl"); err != nil {
-		t.Skipf("SKIPPED, CURL IS NOT TESTED: %v", err)
-	}
+	need(t, "curl")
 	b, want := bulk()
 	eachWay(t, setup{}, func(t *testing.T, s setup, d way) {
 		w := newWorld(t, s)
@@ -149,27 +147,28 @@ func (w *world) httpUp(t *testing.T, url string, b []byte) string {
 	return string(got)
 }
 
-// exchange sends n octets each way at once, ends both with a FIN, and compares.
+// transfer sends n octets and a FIN from one end to the other, and compares.
+func transfer(t *testing.T, w *world, from, to conn, n int64, seed byte) {
+	t.Helper()
+	sent := make(chan error, 1)
+	go func() {
+		_, err := io.Copy(from, &pattern{n: n, seed: seed})
+		sent <- errors.Join(err, from.CloseWrite())
+	}()
+	if got := readDigest(t, to); got != digest(n, seed) {
+		t.Errorf("read %s, want %s; %v", got, digest(n, seed), w)
+	}
+	if err := <-sent; err != nil {
+		t.Errorf("write: %v; %v", err, w)
+	}
+}
+
+// exchange is transfer both ways at once.
 func exchange(t *testing.T, w *world, a, b conn, n int64) {
 	t.Helper()
 	var wg sync.WaitGroup
-	for seed, ends := range [][2]conn{{a, b}, {b, a}} {
-		wg.Go(func() {
-			if _, err := io.Copy(ends[0], &pattern{n: n, seed: byte(seed)}); err != nil {
-				t.Errorf("write: %v; %v", err, w)
-			}
-			if err := ends[0].CloseWrite(); err != nil {
-				t.Errorf("CloseWrite: %v; %v", err, w)
-			}
-		})
-		wg.Go(func() {
-			sum := sha256.New()
-			got, err := io.Copy(sum, ends[1])
-			if s := fmt.Sprintf("%d %x", got, sum.Sum(nil)); s != digest(n, byte(seed)) || err != nil {
-				t.Errorf("read %s, %v; want %s; %v", s, err, digest(n, byte(seed)), w)
-			}
-		})
-	}
+	wg.Go(func() { transfer(t, w, a, b, n, 1) })
+	wg.Go(func() { transfer(t, w, b, a, n, 2) })
 	wg.Wait()
 }
 
@@ -182,22 +181,12 @@ func TestKernelMTU(t *testing.T) {
 			t.Parallel()
 			eachWay(t, setup{mtu: mtu}, func(t *testing.T, s setup, d way) {
 				t.Parallel()
-				var longest [2]atomic.Int64 // by direction
-				s.tap = func(v link.View) {
-					n, most := int64(len(v.Bytes())), &longest[v.Dir]
-					for was := most.Load(); was < n && v.Packet.GSO == 0; was = most.Load() {
-						most.CompareAndSwap(was, n)
-					}
-				}
+				var longest lengths
+				s.tap = longest.see
 				w := newWorld(t, s)
-				a, b := connect(t, w, d)
-				exchange(t, w, a, b, 10_000_000)
-				for dir := range longest {
-					n := longest[dir].Load()
-					if int(n) > mtu || s.noOffload && int(n) < mtu { // with offload, packets are cut later
-						t.Errorf("the longest packet %v has %d octets, want %d", link.Direction(dir), n, mtu)
-					}
-				}
+				v, k := d.ends(t, vitroSide{w}, kernelSide{w})
+				exchange(t, w, v, k, 10_000_000)
+				longest.want(t, mtu)
 			})
 		})
 	}
@@ -205,6 +194,7 @@ func TestKernelMTU(t *testing.T) {
 
 // 5 % of the packets of both directions are lost, or doubled, or overtaken, or all of it.
 func TestKernelFaults(t *testing.T) {
+	need(t, "curl")
 	t.Parallel()
 	for name, odds := range map[string]link.Odds{
 		"loss":        {Drop: 0.05},

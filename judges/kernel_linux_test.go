@@ -43,6 +43,7 @@ type setup struct {
 	noOffload bool
 	fault     *link.FaultConfig // of a Fault around the TUN; Out is from vitro to the kernel
 	tap       func(link.View)
+	routes    []netip.Prefix // what else vitro reaches by the TUN
 }
 
 // world is a namespace with the kernel on one side of a TUN and a Stack on the other.
@@ -75,7 +76,7 @@ func newWorld(t testing.TB, s setup) *world {
 	}
 	l = link.Tap(l, s.tap)
 	if w.stack, err = vitro.New(s.config); err == nil {
-		err = w.stack.Attach(l, vitro.LinkConfig{Addresses: own})
+		err = w.stack.Attach(l, vitro.LinkConfig{Addresses: own, Routes: s.routes})
 	}
 	if err != nil {
 		l.Close()
@@ -83,6 +84,14 @@ func newWorld(t testing.TB, s setup) *world {
 	}
 	t.Cleanup(func() { w.stack.Close() })
 	return w
+}
+
+// need skips a test, aloud, where a program is missing.
+func need(t testing.TB, program string) {
+	t.Helper()
+	if _, err := exec.LookPath(program); err != nil {
+		t.Skipf("SKIPPED, THE KERNEL IS NOT TESTED: %v", err)
+	}
 }
 
 // run runs a command in the namespace.
@@ -190,11 +199,10 @@ func (s setup) String() string {
 	return "offload"
 }
 
-// connect returns the two ends of a connection: the one that dialed first. They are closed
-// when the test ends, unless the test has.
-func connect(t testing.TB, w *world, d way) (dialed, accepted conn) {
+// connect returns the two ends of a connection, the one that dialed first. They are closed
+// when the test ends.
+func connect(t testing.TB, dials, listens side, at netip.Addr) (dialed, accepted conn) {
 	t.Helper()
-	dials, listens, at := d.sides(w)
 	l, err := listens.Listen(netip.AddrPortFrom(at, 0).String())
 	if err != nil {
 		t.Fatal(err)
@@ -217,13 +225,14 @@ func connect(t testing.TB, w *world, d way) (dialed, accepted conn) {
 	return dialed, accepted
 }
 
-// ends is connect with the two by what they run on.
-func ends(t testing.TB, w *world, d way) (v *vitro.Conn, k *net.TCPConn) {
+// ends returns the two ends of a connection between vitro and the kernel of k, at an address.
+func (w way) ends(t testing.TB, vs vitroSide, ks kernelSide) (v *vitro.Conn, k *net.TCPConn) {
 	t.Helper()
-	dialed, accepted := connect(t, w, d)
-	if d.vitroDials {
+	if w.vitroDials {
+		dialed, accepted := connect(t, vs, ks, w.kernel.Addr())
 		return dialed.(*vitro.Conn), accepted.(*net.TCPConn)
 	}
+	dialed, accepted := connect(t, ks, vs, w.vitro.Addr())
 	return accepted.(*vitro.Conn), dialed.(*net.TCPConn)
 }
 

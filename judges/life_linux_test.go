@@ -129,7 +129,7 @@ func TestKernelHalfClose(t *testing.T) {
 			eachWay(t, setup{config: vitro.Config{MSL: time.Second}}, func(t *testing.T, s setup, d way) {
 				t.Parallel()
 				w := newWorld(t, s)
-				v, k := ends(t, w, d)
+				v, k := d.ends(t, vitroSide{w}, kernelSide{w})
 				if vitroFirst {
 					halfClose(t, w, v, k, v, [2]tcp.State{tcp.FinWait2, tcp.TimeWait})
 				} else {
@@ -153,18 +153,7 @@ func halfClose(t *testing.T, w *world, first, other conn, v *vitro.Conn, states 
 		t.Fatalf("the other reads %q, %v", b, err)
 	}
 	eventually(t, states[0].String(), func() bool { return v.Status().State == states[0] })
-	const n = 3_000_000 // beyond any buffer
-	done := make(chan error, 1)
-	go func() {
-		_, err := io.Copy(other, &pattern{n: n, seed: 5})
-		done <- errors.Join(err, other.CloseWrite())
-	}()
-	if got := readDigest(t, first); got != digest(n, 5) {
-		t.Errorf("the first reads %s, want %s", got, digest(n, 5))
-	}
-	if err := <-done; err != nil {
-		t.Error(err)
-	}
+	transfer(t, w, other, first, 3_000_000, 5) // beyond any buffer
 	eventually(t, states[1].String(), func() bool { return v.Status().State == states[1] })
 	if err := errors.Join(first.Close(), other.Close()); err != nil {
 		t.Error(err)
@@ -204,7 +193,7 @@ func TestKernelReset(t *testing.T) {
 			eachWay(t, setup{}, func(t *testing.T, s setup, d way) {
 				w := newWorld(t, s)
 				for _, byVitro := range []bool{true, false} {
-					v, k := ends(t, w, d)
+					v, k := d.ends(t, vitroSide{w}, kernelSide{w})
 					by, peer := conn(v), conn(k)
 					if !byVitro {
 						by, peer = k, v
@@ -244,7 +233,7 @@ func TestKernelResetAfterClose(t *testing.T) {
 	eachWay(t, setup{}, func(t *testing.T, s setup, d way) {
 		w := newWorld(t, s)
 		for _, byVitro := range []bool{true, false} {
-			v, k := ends(t, w, d)
+			v, k := d.ends(t, vitroSide{w}, kernelSide{w})
 			by, peer := conn(v), conn(k)
 			if !byVitro {
 				by, peer = k, v
@@ -273,7 +262,7 @@ func TestKernelResetWakesWriter(t *testing.T) {
 	eachWay(t, setup{}, func(t *testing.T, s setup, d way) {
 		w := newWorld(t, s)
 		for _, byVitro := range []bool{true, false} {
-			v, k := ends(t, w, d)
+			v, k := d.ends(t, vitroSide{w}, kernelSide{w})
 			by, peer := conn(v), conn(k)
 			if !byVitro {
 				by, peer = k, v
@@ -337,7 +326,7 @@ func TestKernelZeroWindow(t *testing.T) {
 				var closed zeroWindows
 				s.tap = closed.see
 				w := newWorld(t, s)
-				v, k := ends(t, w, d)
+				v, k := d.ends(t, vitroSide{w}, kernelSide{w})
 				reader, writer, dir := conn(v), conn(k), link.Out
 				if !vitroReads {
 					reader, writer, dir = k, v, link.In
