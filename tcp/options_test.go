@@ -73,6 +73,7 @@ func TestMSSThatIsAnnounced(t *testing.T) { // MUST-14, MUST-67, SHLD-5, MAY-3
 		p.c.Open(p.now, tcp.Active)
 		p.flush()
 		out := p.taken()
+		p.must(out[0].Wnd == 65535, "the SYN's window is not scaled: 65535; it is %d", out[0].Wnd)
 		p.must(out[0].Options.Has(wire.HasMSS) && int(out[0].Options.MSS) == tc.want,
 			"with MTU %d the SYN says MSS=%d; it says %d", tc.mtu, tc.want, out[0].Options.MSS)
 
@@ -203,6 +204,7 @@ func parseTCP(p *peer, b []byte) (wire.Segment, bool) {
 // 7323 section 2.2; other windows are. 7323-3. Windows live in 32 bits.
 func TestWindowScale(t *testing.T) { // REC-1
 	p := established(t, setup{syn: "<MSS=1460><WS=7>", wnd: 1000})
+	p.must(p.c.Status().RcvShift == 5 && p.c.Status().RcvWnd > 1<<19, "ours is scaled by 2^5 from the first ACK on")
 	p.must(p.c.Status().SndWnd == 1000, "the SYN,ACK's window of 1000 is 1000 octets; it is %d", p.c.Status().SndWnd)
 	p.send("<SEQ=2001><ACK=1001><CTL=ACK><WND=1000>")
 	p.must(p.c.Status().SndWnd == 128000, "later, 1000 is 128000 octets; it is %d", p.c.Status().SndWnd)

@@ -234,8 +234,9 @@ func TestWhatIsNoDuplicateAck(t *testing.T) {
 		p.send("<SEQ=2001><ACK=1001><CTL=ACK><SACK=2001-3001>")
 	}
 	p.must(!p.c.Status().Recovering, "it reports what was reported before")
-	for range 10 {
-		p.send("<SEQ=2001><ACK=1001><CTL=ACK><SACK=900-1001>", "<SEQ=2001><ACK=1001><CTL=ACK><SACK=90000-91001>", "<SEQ=2001><ACK=1001><CTL=ACK><SACK=4001-3001>")
+	for i := range 10 {
+		p.send(fmt.Sprintf("<SEQ=2001><ACK=1001><CTL=ACK><SACK=%d-1001>", 900+i),
+			fmt.Sprintf("<SEQ=2001><ACK=1001><CTL=ACK><SACK=90000-%d>", 91001+i), fmt.Sprintf("<SEQ=2001><ACK=1001><CTL=ACK><SACK=4001-%d>", 3001+i))
 	}
 	p.must(!p.c.Status().Recovering, "it reports what was not sent")
 	p.send("<SEQ=2001><ACK=1001><CTL=ACK><SACK=2001-4001>", "<SEQ=2001><ACK=1001><CTL=ACK><SACK=2001-5001>")
