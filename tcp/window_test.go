@@ -460,3 +460,17 @@ func TestTrimming(t *testing.T) {
 	p.receive(5000)
 	p.must(p.read == 2011+4200, "all octets have come")
 }
+
+// The ACK of a probe says nothing of the round trip: the probe was sent more than once, and its
+// ACK waits for the window (Karn's algorithm).
+func TestProbesMeasureNothing(t *testing.T) { // MUST-18
+	p := established(t, setup{syn: "<MSS=1000>", rtt: 100 * time.Millisecond})
+	p.send("<SEQ=2001><ACK=1001><CTL=ACK><WND=0>")
+	p.write(1000)
+	for range 3 {
+		p.next(time.Minute)
+	}
+	p.wait(150 * time.Millisecond)
+	p.send("<SEQ=2001><ACK=1002><CTL=ACK><WND=5000>")
+	p.must(p.c.Status().SRTT == 100*time.Millisecond, "SRTT stays 100 ms; it is %v", p.c.Status().SRTT)
+}
