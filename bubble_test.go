@@ -188,6 +188,7 @@ func TestDialWithoutAnswer(t *testing.T) {
 		wantErr(t, "Dial", err, context.DeadlineExceeded)
 		err = takes(t, "Dial", time.Second, dial(vitro.Dialer{Stack: w.a, Timeout: time.Second, Deadline: time.Now().Add(time.Minute)}))
 		wantErr(t, "Dial", err, context.DeadlineExceeded)
+		synctest.Wait() // a retransmission, due at the same instant, may still be at work
 		if n := len(w.a.Connections()); n != 0 {
 			t.Errorf("%d attempts live on", n)
 		}
@@ -358,6 +359,20 @@ func TestUserTimeout(t *testing.T) {
 		wantErr(t, "Read", takes(t, "Read", 20*time.Second, read(c)), syscall.ETIMEDOUT)
 		_, err := c.Write([]byte("x"))
 		wantErr(t, "Write", err, syscall.EPIPE)
+
+		// After the peer's FIN Read has its end, and the reason is for Write, once.
+		w.cut.Store(false)
+		c, s := connect(t, w.a, w.b)
+		c.SetUserTimeout(20 * time.Second)
+		s.CloseWrite()
+		w.cut.Store(true)
+		c.Write([]byte("x"))
+		time.Sleep(21 * time.Second)
+		wantErr(t, "Read", read(c)(), io.EOF)
+		for _, want := range []error{syscall.ETIMEDOUT, syscall.EPIPE} {
+			_, err = c.Write([]byte("x"))
+			wantErr(t, "Write", err, want)
+		}
 	})
 }
 

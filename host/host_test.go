@@ -184,13 +184,14 @@ func TestTransmitterGoesItsWay(t *testing.T) {
 		m, s := connect(t, a, b)
 		m.SetNoDelay(true)
 		more = m
+		start := time.Now()
 		c.Write([]byte("x"))
 		if n := sends.Load(); n >= total {
 			t.Errorf("Write sent %d times for another connection", n)
 		}
 		got := make([]byte, total)
-		if _, err := io.ReadFull(s, got); err != nil {
-			t.Error(err)
+		if _, err := io.ReadFull(s, got); err != nil || time.Since(start) != 0 {
+			t.Errorf("the rest: %v after %v", err, time.Since(start))
 		}
 	})
 }

@@ -1,0 +1,217 @@
+package vitro_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/netip"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/vitro-net/vitro"
+	"github.com/vitro-net/vitro/link"
+	"github.com/vitro-net/vitro/seq"
+	"github.com/vitro-net/vitro/wire"
+)
+
+// Each field of Config does what its comment says.
+
+func TestConfigPackets(t *testing.T) {
+	la, lb := link.Pair(0)
+	var first []wire.Packet
+	see := func(v link.View) {
+		if v.Dir == link.Out && first == nil {
+			first = []wire.Packet{{Buf: append([]byte(nil), v.Bytes()...)}}
+		}
+	}
+	a, b := join(t, vitro.Config{HopLimit: 9, PortFirst: 5000, PortLast: 5001}, link.Tap(la, see), lb)
+	connect(t, a, b)
+	var ip wire.IP
+	if f := wire.ParseIP(first[0].Bytes(), &ip); f != 0 || ip.HopLimit != 9 {
+		t.Errorf("%v, the SYN has the hop limit %d; want 9", f, ip.HopLimit)
+	}
+	if flow, _ := ip.Flow(); flow.LocalPort != 5000 && flow.LocalPort != 5001 {
+		if flow.RemotePort != 5000 && flow.RemotePort != 5001 {
+			t.Errorf("ports %v; want 5000 and 5001 alone", flow)
+		}
+	}
+}
+
+func TestConfigOptions(t *testing.T) {
+	for _, tc := range []struct {
+		config                  vitro.Config
+		timestamps, sack, scale bool
+	}{
+		{vitro.Config{}, true, true, true},
+		{vitro.Config{NoTimestamps: true}, false, true, true},
+		{vitro.Config{NoSACK: true}, true, false, true},
+		{vitro.Config{NoWindowScale: true}, true, true, false},
+	} {
+		a, b := pair(t, tc.config)
+		c, _ := connect(t, a, b)
+		if st := c.Status(); st.Timestamps != tc.timestamps || st.SACK != tc.sack || st.Scale != tc.scale {
+			t.Errorf("timestamps %v, SACK %v, window scale %v; want %v, %v, %v",
+				st.Timestamps, st.SACK, st.Scale, tc.timestamps, tc.sack, tc.scale)
+		}
+	}
+}
+
+// The numbers of the story.
+func TestConfigISN(t *testing.T) {
+	a, b := pair(t, vitro.Config{ISN: func(local, _ netip.AddrPort) uint32 {
+		return map[netip.Addr]uint32{addrA.Addr(): 1000, addrB.Addr(): 2000}[local.Addr()]
+	}})
+	c, _ := connect(t, a, b)
+	if st := c.Status(); st.ISS != 1000 || st.IRS != 2000 || st.SndNxt != 1001 || st.RcvNxt != 2001 {
+		t.Errorf("ISS %v, IRS %v, SND.NXT %v, RCV.NXT %v; want 1000, 2000, 1001, 2001", st.ISS, st.IRS, st.SndNxt, st.RcvNxt)
+	}
+}
+
+// The same Seed gives the same numbers and ports; none gives others each time.
+func TestConfigSeed(t *testing.T) {
+	draw := func(seed uint64) (iss, irs seq.Num, port uint16) {
+		synctest.Test(t, func(t *testing.T) {
+			a, b := pair(t, vitro.Config{Seed: seed})
+			c, _ := connect(t, a, b)
+			st := c.Status()
+			iss, irs, port = st.ISS, st.IRS, st.Flow.LocalPort
+		})
+		return iss, irs, port
+	}
+	iss, irs, port := draw(7)
+	if i, r, p := draw(7); i != iss || r != irs || p != port {
+		t.Errorf("with one seed %v %v %v and %v %v %v", iss, irs, port, i, r, p)
+	}
+	if i, r, _ := draw(8); i == iss || r == irs {
+		t.Errorf("with two seeds the same numbers: %v, %v", i, r)
+	}
+	iss, irs, _ = draw(0)
+	if i, r, _ := draw(0); i == iss || r == irs {
+		t.Errorf("without a seed the same numbers twice: %v, %v", i, r)
+	}
+}
+
+func TestConfigDelayedAck(t *testing.T) {
+	for delay, want := range map[time.Duration]time.Duration{0: 40 * time.Millisecond, 100 * time.Millisecond: 100 * time.Millisecond, -1: 0} {
+		synctest.Test(t, func(t *testing.T) {
+			a, b := pair(t, vitro.Config{DelayedAck: delay})
+			c, s := connect(t, a, b)
+			two := func() error {
+				c.Write([]byte("x"))
+				c.Write([]byte("x"))
+				_, err := io.ReadFull(s, make([]byte, 2))
+				return err
+			}
+			two() // the window opens
+			time.Sleep(time.Second)
+			c.SetNoDelay(false)
+			takes(t, "two octets with the Nagle algorithm", want, two)
+		})
+	}
+}
+
+func TestConfigTimeouts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newCable(t, vitro.Config{
+			MinRTO: 2 * time.Second, MaxRTO: 8 * time.Second,
+			UserTimeout: 100 * time.Second, SynTimeout: 10 * time.Second, FinWait2Timeout: 5 * time.Second,
+		})
+		c, s := connect(t, w.a, w.b)
+		c.Write([]byte("x"))
+		read(s)()
+		time.Sleep(time.Second)
+		if rto := c.Status().RTO; rto != 2*time.Second {
+			t.Errorf("RTO %v; want the least, 2 s", rto)
+		}
+		w.cut.Store(true)
+		c.Write([]byte("x"))
+		later(90*time.Second, func() {
+			if rto := c.Status().RTO; rto != 8*time.Second {
+				t.Errorf("RTO %v after many retransmissions; want the largest, 8 s", rto)
+			}
+		})
+		wantErr(t, "Read", takes(t, "Read", 100*time.Second, read(c)), syscall.ETIMEDOUT)
+		err := takes(t, "Dial", 10*time.Second, func() error { _, err := w.a.Dial("tcp", "10.0.0.2:80"); return err })
+		wantErr(t, "Dial", err, syscall.ETIMEDOUT)
+		c.Close()
+		s.SetLinger(0)
+		s.Close()
+		w.cut.Store(false)
+
+		c, s = connect(t, w.a, w.b)
+		c.Close()
+		time.Sleep(5*time.Second - time.Millisecond)
+		if n := len(w.a.Connections()); n != 1 {
+			t.Errorf("%d connections; want one in FIN-WAIT-2", n)
+		}
+		time.Sleep(2 * time.Millisecond)
+		if n := len(w.a.Connections()); n != 0 {
+			t.Errorf("%d connections after FinWait2Timeout", n)
+		}
+		s.Close()
+	})
+}
+
+func TestConfigLimits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := pair(t, vitro.Config{MaxConnections: 2})
+		connect(t, a, b)
+		connect(t, a, b)
+		_, err := a.Dial("tcp", "10.0.0.2:80")
+		wantErr(t, "a third Dial of two", err, syscall.ENOBUFS)
+	})
+	synctest.Test(t, func(t *testing.T) {
+		const limit = 256 << 10
+		a, b := pair(t, vitro.Config{MaxBuffers: limit})
+		for range 20 {
+			c, _ := connect(t, a, b)
+			c.SetWriteDeadline(time.Now().Add(time.Second))
+			c.Write(make([]byte, 64<<10)) // nobody reads it
+		}
+		time.Sleep(time.Minute)
+		if n := b.Stats().Buffers; n > limit {
+			t.Errorf("%d octets of buffers; the limit is %d", n, limit)
+		}
+	})
+}
+
+func TestListenConfigBacklog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := pair(t, vitro.Config{})
+		if _, err := (&vitro.ListenConfig{Stack: b, Backlog: 1}).Listen(t.Context(), "tcp", ":80"); err != nil {
+			t.Fatal(err)
+		}
+		d := vitro.Dialer{Stack: a, Timeout: 10 * time.Second}
+		_, err := d.Dial("tcp", "10.0.0.2:80")
+		wantErr(t, "the first", err, nil)
+		_, err = d.Dial("tcp", "10.0.0.2:80")
+		wantErr(t, "the second of one", err, context.DeadlineExceeded)
+	})
+}
+
+// What is negative in a KeepAliveConfig stays as it was, and 0 is package net's default.
+func TestKeepAliveConfig(t *testing.T) {
+	for _, tc := range []struct {
+		second net.KeepAliveConfig
+		want   time.Duration
+	}{
+		{net.KeepAliveConfig{Enable: true, Idle: -1, Interval: -1, Count: -1}, 62 * time.Second},
+		{net.KeepAliveConfig{Enable: true, Idle: 30 * time.Second, Interval: -1, Count: 3}, 33 * time.Second},
+		{net.KeepAliveConfig{Enable: true}, 150 * time.Second},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newCable(t, vitro.Config{})
+			c, _ := connect(t, w.a, w.b)
+			w.cut.Store(true)
+			c.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: time.Minute, Interval: time.Second, Count: 2})
+			c.SetKeepAliveConfig(tc.second)
+			err := takes(t, "Read", tc.want, read(c))
+			if !errors.Is(err, syscall.ETIMEDOUT) {
+				t.Errorf("Read: %v", err)
+			}
+		})
+	}
+}
