@@ -75,6 +75,9 @@ type Config struct {
 	// less would let a peer turn one octet of text into one packet (CVE-2019-11479).
 	MinSendMSS int
 
+	// KeepAliveOctet gives each keep-alive probe one octet of garbage, for peers that answer
+	// nothing less (RFC 9293 section 3.8.4, MAY-6). Default: none (SHLD-12).
+	KeepAliveOctet bool
 	// NoDelay switches the Nagle algorithm (RFC 9293 section 3.7.4) off in new
 	// connections; Conn.SetNoDelay does so in one (MUST-17).
 	NoDelay bool

@@ -338,7 +338,7 @@ func (c *Conn) arriveSynSent(now Time, seg *wire.Segment) {
 			c.arriveAtSixth(now, seg)
 			return
 		}
-		c.become(now, SynReceived, RuleSynSentSyn)
+		c.become(now, SynReceived, RuleSynSentSyn) // MUST-10
 		c.oweSYN(now)
 		c.hold(now, seg)
 		return

@@ -33,13 +33,29 @@ func newCell(t *testing.T) *cell {
 	m := &cell{t: t, now: 1}
 	note := func(what string, rule tcp.Rule) { m.rules = append(m.rules, what+rule.Clause()) }
 	m.c = tcp.New(&tcp.Config{
-		ISN: func(tcp.Time, wire.Flow) seq.Num { return ourISS },
+		ISN: isnOf(ourISS),
 		Trace: &tcp.Trace{
 			Become: func(_ *tcp.Conn, _ tcp.Time, _, _ tcp.State, r tcp.Rule) { note("", r) },
 			Drop:   func(_ *tcp.Conn, _ tcp.Time, _ *wire.Segment, r tcp.Rule) { note("drop, ", r) },
 		},
 	}, flowOfA, 1500)
 	return m
+}
+
+func isnOf(n seq.Num) func(tcp.Time, wire.Flow) seq.Num {
+	return func(tcp.Time, wire.Flow) seq.Num { return n }
+}
+
+// exchange carries what two machines send until they have no more to say.
+func exchange(a, b *cell) {
+	var g wire.Segment
+	for a.c.Output(a.now, &g) || b.c.Output(b.now, &g) {
+		to := b
+		if g.Seq.In(peerISS, 1000) {
+			to = a
+		}
+		to.c.Arrive(to.now, &g)
+	}
 }
 
 func (m *cell) must(err error) {

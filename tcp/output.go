@@ -293,7 +293,12 @@ func (c *Conn) outputProbe(now Time, seg *wire.Segment) bool {
 	return true
 }
 
-// outputKeepAlive sends a segment with SEG.SEQ = SND.NXT-1 and no data (SHLD-12).
+// garbage is the octet of a keep-alive probe where Config.KeepAliveOctet asks for one: the
+// peer has received what stood at SND.NXT-1, and looks at it no more.
+var garbage [1]byte
+
+// outputKeepAlive sends a segment with SEG.SEQ = SND.NXT-1 and no data (SHLD-12), or one
+// octet of garbage (MAY-6).
 func (c *Conn) outputKeepAlive(now Time, seg *wire.Segment) bool {
 	if c.reply.owed&owedKeepAlive == 0 {
 		return false
@@ -301,6 +306,9 @@ func (c *Conn) outputKeepAlive(now Time, seg *wire.Segment) bool {
 	c.reply.owed &^= owedKeepAlive
 	c.fill(now, seg)
 	seg.Seq--
+	if c.cfg.KeepAliveOctet {
+		seg.Text = garbage[:]
+	}
 	return true
 }
 

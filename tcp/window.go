@@ -53,7 +53,8 @@ func (c *Conn) usableWindow() uint32 {
 // maySendSmall decides on a segment of n octets, less than Eff.snd.MSS, of which left are
 // unsent: rules (2), (3) and (4) of section 3.8.6.2.1 (MUST-38), with the Nagle algorithm
 // of section 3.7.4 (SHLD-7, MUST-17) as their bracketed condition. Everything is pushed
-// (MUST-60). A FIN is pushed too: nothing will come to fill the segment.
+// (MUST-60); what is held back is aggregated (MAY-16). A FIN is pushed too: nothing will
+// come to fill the segment.
 func (c *Conn) maySendSmall(n, left uint32) bool {
 	nagle := !c.noDelay && c.outstanding()
 	switch {
