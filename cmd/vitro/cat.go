@@ -114,10 +114,12 @@ func (f *catFlags) listen(cmd *cobra.Command, addr string) error {
 
 // orInterrupted returns err, or nil where an interrupt has brought it about.
 func orInterrupted(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
+	select {
+	case <-ctx.Done():
 		return nil
+	default:
+		return err
 	}
-	return err
 }
 
 func (f *catFlags) dial(cmd *cobra.Command, addr string) error {

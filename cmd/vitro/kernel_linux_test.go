@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"encoding/json"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -357,5 +358,26 @@ func TestInterrupt(t *testing.T) {
 	p.interrupt()
 	if _, err := io.ReadAll(c); err != nil {
 		t.Errorf("the kernel's end: %v", err)
+	}
+}
+
+// The kernel is measured against, over both versions of IP.
+func TestBenchOnTUN(t *testing.T) {
+	ns := netns.ForTest(t)
+	for _, addr := range []string{"10.1.0.2/24", "fd00::2/64"} {
+		p := start(t, ns, nil, "bench", "--duration", "50ms", "--parallel", "3", "--json", "--tun", "vt0", "--mtu", "1400", "--addr", addr)
+		p.end(exitOK)
+		var r benchReport
+		if err := json.Unmarshal(p.out.Bytes(), &r); err != nil {
+			t.Fatal(err)
+		}
+		if r.Where != "vt0" || r.MTU != 1400 || len(r.Results) != len(benchmarks) {
+			t.Errorf("%+v", r)
+		}
+		for _, m := range r.Results {
+			if m.Value <= 0 {
+				t.Errorf("%s: %+v", addr, m)
+			}
+		}
 	}
 }

@@ -70,7 +70,7 @@ NO_COLOR in the environment switches colours off.`,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(newDemo(), newServe(), newGet(), newListen(), newDial(), newVersion())
+	root.AddCommand(newDemo(), newServe(), newGet(), newListen(), newDial(), newBench(), newVersion())
 	return root
 }
 

@@ -28,6 +28,7 @@ type tunFlags struct {
 	mtu    int
 
 	own, kernels, beyond []netip.Prefix // the same, read
+	device               *tun.Device    // once it is open
 }
 
 // noKernelAddr is --kernel-addr's word for: leave the kernel's end as it is.
@@ -111,6 +112,7 @@ func (f *tunFlags) open() (*vitro.Stack, error) {
 	}
 	s, err := vitro.New(vitro.Config{Resolver: net.DefaultResolver})
 	if err == nil {
+		f.device = device
 		if err = s.Attach(device, vitro.LinkConfig{Addresses: f.own, Routes: f.beyond}); err == nil {
 			return s, nil
 		}
