@@ -385,12 +385,12 @@ func TestTimestampAfter25DaysOfIdleness(t *testing.T) {
 	p.send("<SEQ=2001><ACK=1001><LEN=10><CTL=ACK><TS=2999999999,0>")
 	p.must(p.receive(100) == 0, "after 23 days TS.Recent is in force")
 	p.wait(2 * day)
-	p.send("<SEQ=2001><ACK=1001><LEN=10><CTL=ACK><TS=100000,0>")
-	p.must(p.receive(100) == 10, "after 25 days it is not, and the peer's clock may have wrapped")
-	p.send("<SEQ=2011><ACK=1001><LEN=10><CTL=ACK><TS=100001,0>")
+	p.send("<SEQ=2001><ACK=1001><LEN=10><CTL=ACK><TS=2999999000,0>")
+	p.must(p.receive(100) == 10, "after 25 days it is not: the peer's clock may have gone round")
+	p.send("<SEQ=2011><ACK=1001><LEN=10><CTL=ACK><TS=2999999001,0>")
 	p.must(p.receive(100) == 10, "then the new one is in force")
 	p.taken()
-	p.send("<SEQ=2021><ACK=1001><LEN=10><CTL=ACK><TS=99999,0>")
+	p.send("<SEQ=2021><ACK=1001><LEN=10><CTL=ACK><TS=2999998999,0>")
 	p.must(p.receive(100) == 0, "and what is older than it is old")
 }
 
