@@ -47,7 +47,8 @@ type job struct {
 // signals is a Conn as the stack sees it.
 type signals Conn
 
-// Signal is called by the stack, under the lock.
+// Signal is called by the stack, under the lock. Soft errors wake nobody: they stand in
+// Status for who asks (SHLD-20).
 func (s *signals) Signal(sig tcp.Signal) {
 	c := (*Conn)(s)
 	if sig&tcp.SignalEstablished != 0 {

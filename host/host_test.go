@@ -16,6 +16,7 @@ import (
 	"github.com/vitro-net/vitro/host"
 	"github.com/vitro-net/vitro/link"
 	"github.com/vitro-net/vitro/seq"
+	"github.com/vitro-net/vitro/tcp"
 	"github.com/vitro-net/vitro/wire"
 )
 
@@ -299,18 +300,20 @@ func TestCloseClosesLinks(t *testing.T) {
 	}
 }
 
-// router answers each packet by an ICMP error.
+// router is a link that answers packets by ICMP errors.
 type router struct {
+	link.Link
 	r       link.Receiver
 	message wire.ICMPMessage
+	well    atomic.Bool // packets pass
 }
 
-func (r *router) Attach(to link.Receiver) error { r.r = to; return nil }
-func (r *router) MTU() int                      { return 1500 }
-func (r *router) Offload() link.Offload         { return link.Offload{} }
-func (r *router) Close() error                  { return nil }
+func (r *router) Attach(to link.Receiver) error { r.r = to; return r.Link.Attach(to) }
 
 func (r *router) Send(batch []wire.Packet) error {
+	if r.well.Load() {
+		return r.Link.Send(batch)
+	}
 	for i := range batch {
 		var ip wire.IP
 		if wire.ParseIP(batch[i].Bytes(), &ip) != 0 {
@@ -347,7 +350,8 @@ func TestDialICMP(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				h := host.New(host.Config{})
 				defer h.Close()
-				r := &router{message: wire.ICMPMessage{Kind: tc.kind, Code: tc.code}}
+				la, _ := link.Pair(0)
+				r := &router{Link: la, message: wire.ICMPMessage{Kind: tc.kind, Code: tc.code}}
 				if err := h.Attach(r, host.LinkConfig{Addresses: prefixes("10.0.0.1/24")}); err != nil {
 					t.Fatal(err)
 				}
@@ -362,6 +366,35 @@ func TestDialICMP(t *testing.T) {
 			})
 		})
 	}
+}
+
+// What ICMP says of a connection that is established is soft: whoever asks is told (MUST-47),
+// who does not ask sees nothing of it, and reads on (SHLD-20).
+func TestSoftErrors(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		la, lb := link.Pair(0)
+		r := &router{Link: la, message: wire.ICMPMessage{Kind: wire.ICMPUnreachable, Code: wire.ICMPv4HostUnreachable}}
+		r.well.Store(true)
+		a, b := join(t, r, lb)
+		c, s := connect(t, a, b)
+		r.well.Store(false)
+		time.AfterFunc(time.Second, func() { r.well.Store(true) })
+		if _, err := c.Write([]byte("x")); err != nil {
+			t.Errorf("Write: %v", err)
+		}
+		if soft := c.Status().Soft; soft.Reason != tcp.HostUnreachable || soft.Hard {
+			t.Errorf("the soft error is %v; want host unreachable", soft)
+		}
+		go func() {
+			p := make([]byte, 1)
+			s.Read(p)
+			s.Write(p)
+		}()
+		p := make([]byte, 1)
+		if n, err := c.Read(p); string(p[:n]) != "x" || err != nil {
+			t.Errorf("Read: %q, %v", p[:n], err)
+		}
+	})
 }
 
 // The errors of Dial and Listen that need no network.
