@@ -11,13 +11,15 @@ import (
 
 // SYN cookies: RFC 4987 section 3.6 and appendix A. Of a SYN beyond the limits nothing is
 // kept. The sequence number of the SYN,ACK is the cookie: two bits of time, three of MSS,
-// and 27 of a keyed hash over the sockets, the peer's sequence number, and both. Where the
-// SYN has timestamps, window scale and SACK stand in the lowest five bits of TSval, which
-// the peer echoes.
+// and 27 of two keyed hashes over them and the sockets, the second over the peer's sequence
+// number too. The first alone fits when a later segment comes before the one that can make
+// the connection: it is not for a stranger, and is no reason for a reset. Where the SYN has
+// timestamps, window scale and SACK stand in the lowest five bits of TSval, which the peer
+// echoes.
 
 const (
 	cookieSlot  = 64 * time.Second // a cookie is good for this slot and the next
-	cookieHash  = 1<<27 - 1
+	cookieHash  = 1<<14 - 1        // the second hash; the first has 13 bits above it
 	cookieTS    = 1<<5 - 1
 	cookieNoWS  = 15     // no window scale
 	cookieSACK  = 1 << 4 // SACK permitted
@@ -41,17 +43,20 @@ func classOf(mss uint16) uint32 {
 
 func slotAt(now tcp.Time) uint64 { return uint64(now / tcp.Time(cookieSlot)) }
 
+// cookie returns the cookie for a SYN of sequence number irs.
 func (s *Stack) cookie(flow *wire.Flow, irs seq.Num, class uint32, slot uint64) seq.Num {
 	var b [50]byte
 	copy(b[0:], flow.Local[:])
 	copy(b[16:], flow.Remote[:])
 	binary.BigEndian.PutUint16(b[32:], flow.LocalPort)
 	binary.BigEndian.PutUint16(b[34:], flow.RemotePort)
-	binary.BigEndian.PutUint32(b[36:], uint32(irs))
-	binary.BigEndian.PutUint64(b[40:], slot)
-	b[48] = byte(class)
-	h := uint32(tcp.SipHash(&s.cookieKey, b[:])) & cookieHash
-	return seq.Num(uint32(slot)&3<<cookieTime | class<<cookieClass | h)
+	binary.BigEndian.PutUint64(b[36:], slot)
+	b[44] = byte(class)
+	first := uint32(tcp.SipHash(&s.cookieKey, b[:])) >> (32 - 13)
+	b[45] = 1
+	binary.BigEndian.PutUint32(b[46:], uint32(irs))
+	second := uint32(tcp.SipHash(&s.cookieKey, b[:])) & cookieHash
+	return seq.Num(uint32(slot)&3<<cookieTime | class<<cookieClass | first*(cookieHash+1) | second)
 }
 
 // sendCookie answers a SYN by a SYN,ACK with a cookie. It goes once: who misses it says its
@@ -104,7 +109,7 @@ func (s *Stack) sendCookie(now tcp.Time, n *netif, l *Listener, flow *wire.Flow,
 }
 
 // arriveCookie is an ACK for a listener that has sent cookies of late. It reports whether
-// the ACK brings one back, and then the connection is made.
+// the ACK has to do with one: then it has made the connection, or is dropped in silence.
 func (s *Stack) arriveCookie(now tcp.Time, n *netif, l *Listener, flow *wire.Flow, seg *wire.Segment) bool {
 	if now >= l.cookies || seg.Flags&(wire.SYN|wire.RST) != 0 {
 		return false
@@ -115,9 +120,9 @@ func (s *Stack) arriveCookie(now tcp.Time, n *netif, l *Listener, flow *wire.Flo
 		slot-- // of the slot before, or of none: the hash will tell
 	}
 	class := uint32(iss) >> cookieClass & 7
-	if s.cookie(flow, irs, class, slot) != iss {
+	if wrong := s.cookie(flow, irs, class, slot) ^ iss; wrong != 0 {
 		s.drop(tcp.RuleBadCookie)
-		return false
+		return wrong <= cookieHash
 	}
 	s.stats.CookiesValid++
 	if l.full() || s.all.n >= s.cfg.MaxConnections {

@@ -339,8 +339,8 @@ func TestSynFlood(t *testing.T) {
 	}
 }
 
-// A number that is no cookie, a cookie of another pair of sockets, one for another sequence
-// number, and one that is too old are all answered by a reset.
+// A number that is no cookie, a cookie of another pair of sockets and one that is too old are
+// answered by a reset; none makes a connection, nor one for another sequence number.
 func TestBadCookies(t *testing.T) {
 	x := newSeat(t, config())
 	x.s.Listen(mustAP("[::]:80"), 0, stack.ListenOptions{HalfOpen: -1})
@@ -358,10 +358,20 @@ func TestBadCookies(t *testing.T) {
 		}
 	}
 	for bit := range 32 {
-		try("a cookie with one bit wrong", peer4, wire.Segment{Seq: 1001, Ack: (cookie ^ 1<<bit) + 1, Flags: wire.ACK})
+		seg := wire.Segment{Seq: 1001, Ack: (cookie ^ 1<<bit) + 1, Flags: wire.ACK}
+		if bit < 14 { // of the hash over the sequence number
+			none(t, "a cookie with one bit wrong", x.say(peer4, local4, seg))
+			continue
+		}
+		try("a cookie with one bit wrong", peer4, seg)
 	}
 	try("a cookie of another port", other, wire.Segment{Seq: 1001, Ack: cookie + 1, Flags: wire.ACK})
-	try("a cookie of another sequence number", peer4, wire.Segment{Seq: 1002, Ack: cookie + 1, Flags: wire.ACK})
+	// One with another sequence number is a later segment of a connection whose first has not
+	// come. A reset would end what is about to begin.
+	for _, text := range []string{"", "later"} {
+		none(t, "a later segment", x.say(peer4, local4, wire.Segment{Seq: 2001, Ack: cookie + 1, Flags: wire.ACK, Text: []byte(text)}))
+	}
+	try("a cookie of another sequence number and port", other, wire.Segment{Seq: 2001, Ack: cookie + 1, Flags: wire.ACK})
 	x.now = x.now.Add(129 * time.Second)
 	one(t, "another SYN, so that cookies are looked at", x.say(other, local4, syn(1)))
 	try("an old cookie", peer4, wire.Segment{Seq: 1001, Ack: cookie + 1, Flags: wire.ACK})
