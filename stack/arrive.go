@@ -182,6 +182,8 @@ func (s *Stack) arriveConn(now tcp.Time, n *netif, c *Conn, seg *wire.Segment) {
 		// It may not become established yet: the peer will say it again.
 		s.drop(tcp.RuleBacklogFull)
 		return
+	case c.inQueue == inHalfOpen && s.preferCookie(now, n, c, seg):
+		return
 	}
 	c.tcp.Arrive(now, seg)
 	s.touch(now, c)

@@ -108,22 +108,32 @@ func (s *Stack) sendCookie(now tcp.Time, n *netif, l *Listener, flow *wire.Flow,
 	s.answer(flow, answer)
 }
 
-// arriveCookie is an ACK for a listener that has sent cookies of late. It reports whether
-// the ACK has to do with one: then it has made the connection, or is dropped in silence.
-func (s *Stack) arriveCookie(now tcp.Time, n *netif, l *Listener, flow *wire.Flow, seg *wire.Segment) bool {
-	if now >= l.cookies || seg.Flags&(wire.SYN|wire.RST) != 0 {
-		return false
+// ofCookie says what an ACK for a listener has to do with a cookie: valid, it brings one
+// back; related, it belongs to the connection that a cookie will make.
+func (s *Stack) ofCookie(now tcp.Time, l *Listener, flow *wire.Flow, seg *wire.Segment) (related, valid bool) {
+	if now >= l.cookies || seg.Flags&(wire.SYN|wire.RST|wire.ACK) != wire.ACK {
+		return false, false
 	}
 	iss, irs := seg.Ack-1, seg.Seq-1
 	slot := slotAt(now)
 	if uint32(slot)&3 != uint32(iss)>>cookieTime {
 		slot-- // of the slot before, or of none: the hash will tell
 	}
-	class := uint32(iss) >> cookieClass & 7
-	if wrong := s.cookie(flow, irs, class, slot) ^ iss; wrong != 0 {
-		s.drop(tcp.RuleBadCookie)
-		return wrong <= cookieHash
+	wrong := s.cookie(flow, irs, uint32(iss)>>cookieClass&7, slot) ^ iss
+	return wrong <= cookieHash, wrong == 0
+}
+
+// arriveCookie is an ACK for a listener. It reports whether the ACK has to do with a cookie:
+// then it has made the connection, or is dropped in silence.
+func (s *Stack) arriveCookie(now tcp.Time, n *netif, l *Listener, flow *wire.Flow, seg *wire.Segment) bool {
+	related, valid := s.ofCookie(now, l, flow, seg)
+	if !valid {
+		if now < l.cookies {
+			s.drop(tcp.RuleBadCookie)
+		}
+		return related
 	}
+	iss, irs := seg.Ack-1, seg.Seq-1
 	s.stats.CookiesValid++
 	if l.full() || s.all.n >= s.cfg.MaxConnections {
 		s.drop(tcp.RuleBacklogFull)
@@ -131,7 +141,7 @@ func (s *Stack) arriveCookie(now tcp.Time, n *netif, l *Listener, flow *wire.Flo
 	}
 	c := s.newChild(now, n, l, flow)
 	syn := wire.Segment{Seq: irs, Flags: wire.SYN, Wnd: seg.Wnd, TC: seg.TC}
-	syn.Options = wire.Options{Set: wire.HasMSS, MSS: cookieMSS[class]}
+	syn.Options = wire.Options{Set: wire.HasMSS, MSS: cookieMSS[uint32(iss)>>cookieClass&7]}
 	if seg.Options.Has(wire.HasTimestamps) && !s.cfg.TCP.NoTimestamps {
 		bits := seg.Options.TSEcr & cookieTS
 		o := &syn.Options
@@ -149,5 +159,25 @@ func (s *Stack) arriveCookie(now tcp.Time, n *netif, l *Listener, flow *wire.Flo
 	c.tcp.AcceptCookie(now, &syn, iss)
 	c.tcp.Arrive(now, seg)
 	s.touch(now, c)
+	return true
+}
+
+// preferCookie is an ACK for a connection in SYN-RECEIVED that does not acknowledge its SYN,
+// but brings a cookie back: the peer's SYN came twice, and was answered by a cookie once.
+// The peer has taken the cookie, so the connection gives way. It reports whether the ACK
+// has been dealt with; the machine would answer by a reset, which would end what the peer
+// has.
+func (s *Stack) preferCookie(now tcp.Time, n *netif, c *Conn, seg *wire.Segment) bool {
+	l, flow := c.listener, c.tcp.Flow()
+	related, valid := s.ofCookie(now, l, &flow, seg)
+	if !related || c.tcp.Status().SndNxt == seg.Ack {
+		return false
+	}
+	if valid {
+		l.leave(c)
+		c.released = true
+		s.free(c)
+		s.arriveCookie(now, n, l, &flow, seg)
+	}
 	return true
 }

@@ -388,6 +388,43 @@ func TestBadCookies(t *testing.T) {
 	}
 }
 
+// A SYN that comes twice is answered by a cookie and by a connection in SYN-RECEIVED. Which
+// of the two answers the peer takes it may choose.
+func TestCookieAndHalfOpen(t *testing.T) {
+	for _, c := range []struct {
+		what  string
+		early bool // a later segment comes before the first
+		child bool // the peer takes the second answer
+	}{{"the cookie", false, false}, {"the cookie, out of order", true, false}, {"the other", false, true}} {
+		x := newSeat(t, config())
+		l, _ := x.s.Listen(local4, 0, stack.ListenOptions{HalfOpen: 1})
+		other := netip.AddrPortFrom(peer4.Addr(), 9)
+		one(t, "a SYN of another", x.say(other, local4, syn(1)))
+		cookie := one(t, "a SYN", x.say(peer4, local4, syn(1000))).seg.Seq
+		none(t, "a reset of the other", x.say(other, local4, wire.Segment{Seq: 2, Flags: wire.RST}))
+		again := one(t, "the SYN again", x.say(peer4, local4, syn(1000))).seg.Seq
+		if st := x.s.Stats(); st.CookiesSent != 1 || st.HalfOpen != 1 {
+			t.Fatalf("%d cookies, %d half-open", st.CookiesSent, st.HalfOpen)
+		}
+		ack := cookie + 1
+		if c.child {
+			ack = again + 1
+		}
+		if c.early {
+			none(t, "a later segment", x.say(peer4, local4, wire.Segment{Seq: 2001, Ack: ack, Flags: wire.ACK, Wnd: 1000, Text: []byte("later")}))
+		}
+		none(t, "the ACK", x.say(peer4, local4, wire.Segment{Seq: 1001, Ack: ack, Flags: wire.ACK, Wnd: 1000}))
+		s := l.Accept(x.now)
+		if s == nil || s.Status().ISS != ack-1 {
+			t.Fatalf("%s: not accepted", c.what)
+		}
+		if st := x.s.Stats(); st.Connections != 1 || st.HalfOpen != 0 {
+			t.Errorf("%s: %d connections, %d half-open", c.what, st.Connections, st.HalfOpen)
+		}
+		checkCounters(t, x.s)
+	}
+}
+
 // A connection made by a cookie is one like any other, against the real machine.
 func TestConnectionByCookie(t *testing.T) {
 	p := newPair(t, config(), config())
