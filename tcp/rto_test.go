@@ -394,3 +394,18 @@ func TestKeepAliveOfThePeer(t *testing.T) {
 	}
 	p.must(p.c.Status().Unread == 0, "garbage is not text")
 }
+
+// Retransmissions are counted for one segment (RFC 9293 section 3.8.3): what is acknowledged
+// begins the count anew.
+func TestRetransmissionsAreCountedForOneSegment(t *testing.T) { // MUST-20
+	p := established(t, setup{syn: "<MSS=1000>", rtt: 100 * time.Millisecond})
+	for range 5 {
+		p.write(1000)
+		p.next(time.Minute)
+		p.next(time.Minute)
+		p.must(p.c.Status().Retransmissions == 2, "two retransmissions of this segment; it says %d", p.c.Status().Retransmissions)
+		p.ackAll()
+		p.must(p.c.Status().Retransmissions == 0, "none of the next")
+	}
+	p.must(p.c.TakeSignals()&tcp.SignalSoftError == 0, "R1 is not reached")
+}
