@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vitro-net/vitro/seq"
 	"github.com/vitro-net/vitro/stack"
 	"github.com/vitro-net/vitro/tcp"
 	"github.com/vitro-net/vitro/wire"
@@ -347,6 +348,26 @@ func TestICMPErrors(t *testing.T) {
 			if other.Status() != before { // MUST-54: "directing it to the connection that created the error"
 				t.Errorf("%+v: another connection changed", c)
 			}
+		}
+	}
+}
+
+// An error about UDP is none of TCP's, though sockets and numbers fit.
+func TestICMPErrorAboutUDP(t *testing.T) {
+	cfg := config()
+	cfg.TCP.ISN = func(tcp.Time, wire.Flow) seq.Num { return 0 }
+	x := newSeat(t, cfg)
+	c, err := x.s.Dial(x.now, netip.AddrPort{}, peer4, stack.ConnOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	one(t, "Dial", x.take())
+	for _, proto := range []byte{wire.ProtoUDP, wire.ProtoTCP} { // the second to show that it would
+		b := segment(c.Local(), c.Remote(), wire.Segment{Flags: wire.SYN})
+		wire.IPv4(b).SetProtocol(proto)
+		x.put(icmp("10.0.0.254", "10.0.0.1", wire.ICMPMessage{Kind: wire.ICMPUnreachable, Code: wire.ICMPv4PortUnreachable, Body: b}))
+		if (c.State() == tcp.Closed) != (proto == wire.ProtoTCP) {
+			t.Errorf("protocol %d: the connection is %v", proto, c.State())
 		}
 	}
 }

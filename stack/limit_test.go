@@ -59,6 +59,41 @@ func TestReleaseWithoutClose(t *testing.T) {
 	}
 }
 
+// Release after Close gives up nothing: what is queued goes, from CLOSE-WAIT too.
+func TestReleaseAfterClose(t *testing.T) {
+	for _, peerFirst := range []bool{false, true} {
+		p := newPair(t, config(), config())
+		l := p.listen(p.b, ap(addrB, 80), stack.ListenOptions{})
+		client, server := p.connect(l, ap(addrB, 80))
+		if peerFirst {
+			server.Close(p.now)
+			p.run(3 * delay)
+			p.want(client, tcp.CloseWait)
+		}
+		client.Send(p.now, make([]byte, 500_000))
+		client.Close(p.now)
+		client.CloseReceive(p.now, tcp.Gone)
+		client.Release(p.now)
+		p.run(time.Minute)
+		got := 0
+		for {
+			n, err := server.Receive(p.now, make([]byte, 100_000))
+			if got += n; err != nil {
+				if !errors.Is(err, tcp.ErrClosing) {
+					t.Errorf("peer first %v: %v", peerFirst, err)
+				}
+				break
+			}
+			if n == 0 {
+				t.Fatalf("peer first %v: the stream does not end", peerFirst)
+			}
+		}
+		if got != 500_000 {
+			t.Errorf("peer first %v: %d of 500000 octets", peerFirst, got)
+		}
+	}
+}
+
 // ATTACKS: zero-window hold (CVE-2008-4609). Peers that take nothing lose their connections
 // before others do, and memory is back inside the limit.
 func TestBuffersAreReclaimed(t *testing.T) {
