@@ -210,6 +210,25 @@ func TestListenerClose(t *testing.T) {
 	}
 }
 
+// Accept gives them in the order in which they were established, and then nothing.
+func TestAcceptInOrder(t *testing.T) {
+	p := newPair(t, config(), config())
+	l := p.listen(p.b, ap(addrB, 80), stack.ListenOptions{})
+	var want []netip.AddrPort
+	for range 5 {
+		want = append(want, p.dial(p.a, ap(addrB, 80)).Local())
+		p.run(3 * delay)
+	}
+	for i, at := range want {
+		if s := l.Accept(p.now); s == nil || s.Remote() != at {
+			t.Fatalf("number %d is not %v", i, at)
+		}
+	}
+	if s := l.Accept(p.now); s != nil {
+		t.Errorf("one more: %v", s.Remote())
+	}
+}
+
 // A full queue makes no connection that would wait: the peer's SYN, or its ACK, is dropped,
 // and it says it again until there is room.
 func TestBacklog(t *testing.T) {
