@@ -74,6 +74,7 @@ func (h *Host) boot() {
 func (h *Host) Crash() {
 	h.woken, h.touched = nil, false
 	h.boot()
+	h.world.plan(h)
 	h.world.tell(&Event{Kind: Crash, Host: h})
 }
 

@@ -392,3 +392,90 @@ func TestTraceOfTheOwner(t *testing.T) {
 		t.Errorf("%d calls, %d events", states, events)
 	}
 }
+
+// At one instant what was planned first happens first, and nothing is late.
+func TestOrder(t *testing.T) {
+	w := sim.New(1)
+	var got []int
+	at := []time.Duration{5, 3, 3, 9, 3, 5, 0, 3, 9, 5, 3}
+	for i, d := range at {
+		w.At(d, func() {
+			if now := w.Now().Sub(sim.Start); now != d {
+				t.Errorf("planned for %v, called at %v", d, now)
+			}
+			got = append(got, i)
+		})
+	}
+	w.At(4, func() { w.At(2, func() { got = append(got, 100) }) }) // that is over: at once
+	w.Run(sim.Start.Add(5))
+	if want := "[6 1 2 4 7 10 100 0 5 9]"; fmt.Sprint(got) != want {
+		t.Errorf("got %v; want %s", got, want)
+	}
+	w.RunFor(3)
+	if now := w.Now().Sub(sim.Start); now != 8 || len(got) != 10 {
+		t.Errorf("it is %v, and %d calls were made", now, len(got))
+	}
+	w.Run(tcp.Never)
+	if now := w.Now().Sub(sim.Start); now != 9 || len(got) != 12 {
+		t.Errorf("it is %v, and %d calls were made", now, len(got))
+	}
+}
+
+// Each drop is told once, whoever drops: here a connection that another life of its peer would
+// begin anew (RFC 9293 section 3.5.1, Figure 9).
+func TestDropsOfConnectionsAreToldOnce(t *testing.T) {
+	w, a, b := two(t, 1, sim.LinkConfig{Delay: delay})
+	var drops []string
+	w.Watch(func(e *sim.Event) {
+		if e.Kind == sim.Drop {
+			drops = append(drops, e.Host.Name+" "+e.Packet.Segment.Flags.String())
+		}
+	})
+	dialAgain := func() {
+		if _, err := a.Dial(netip.MustParseAddrPort("10.0.0.1:5000"), server, stack.ConnOptions{}); err != nil {
+			t.Error(err)
+		}
+	}
+	w.At(0, func() { listen(t, b, server, func(*sim.Conn) {}) })
+	w.At(0, dialAgain)
+	w.At(time.Second, func() { a.Crash(); dialAgain() })
+	w.RunFor(1900 * time.Millisecond)
+	if got := strings.Join(drops, ", "); got != "B SYN, A ACK" {
+		t.Errorf("drops: %s", got)
+	}
+}
+
+// A crash leaves nobody who could be told of what went before it.
+func TestCrashSilencesUsers(t *testing.T) {
+	w, a, b := two(t, 1, sim.LinkConfig{Delay: delay})
+	var conns []*sim.Conn
+	w.At(0, func() {
+		listen(t, b, server, func(*sim.Conn) {})
+		conns = []*sim.Conn{dial(t, a, server), dial(t, a, server)}
+	})
+	w.RunFor(time.Second)
+	told := 0
+	for _, c := range conns {
+		c.OnSignal(func(tcp.Signal) { told++; a.Crash() })
+	}
+	abort := func() {
+		for _, c := range conns {
+			c.Abort()
+		}
+	}
+	w.After(0, func() { abort(); a.Crash() })
+	w.RunFor(time.Second)
+	if told != 0 {
+		t.Errorf("%d users were told of the life before the crash", told)
+	}
+	w.After(0, func() { conns = []*sim.Conn{dial(t, a, server), dial(t, a, server)} })
+	w.RunFor(time.Second)
+	for _, c := range conns {
+		c.OnSignal(func(tcp.Signal) { told++; a.Crash() })
+	}
+	w.After(0, abort)
+	w.RunFor(time.Second)
+	if told != 1 {
+		t.Errorf("%d users were told, the first of whom made the host crash", told)
+	}
+}

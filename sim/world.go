@@ -55,28 +55,19 @@ func (w *World) After(d time.Duration, f func()) { w.plan(&call{at: w.now.Add(d)
 // limit.
 func (w *World) Step(limit tcp.Time) bool {
 	w.settle() // what was done from outside since
-	for len(w.agenda) > 0 {
-		next := w.agenda[0]
-		if next.at > limit || next.at == tcp.Never {
-			return false
-		}
-		heap.Pop(&w.agenda)
-		at := next.who.planned()
-		if at.order != next.order {
-			continue // it has become due sooner, and been called then
-		}
-		*at = place{}
-		if due := next.who.deadline(); due > next.at {
-			w.plan(next.who) // it was put off
-			continue
-		}
-		w.now = max(w.now, next.at)
-		next.who.run(w.now)
-		w.settle()
-		w.plan(next.who)
-		return true
+	if len(w.agenda) == 0 {
+		return false
 	}
-	return false
+	next := w.agenda[0]
+	at := next.planned().at
+	if at > limit {
+		return false
+	}
+	w.now = max(w.now, at)
+	next.run(w.now)
+	w.settle()
+	w.plan(next)
+	return true
 }
 
 // Run does all that is due up to limit. Afterwards the time is limit; where that is
@@ -109,56 +100,68 @@ func (w *World) settle() {
 }
 
 // An actor is what the agenda holds: it is told the time, and says when it wants to be told
-// again. A host, one direction of a link, and a call are such.
+// next. A host, one direction of a link, and a call are such.
 type actor interface {
 	deadline() tcp.Time // when run is due next, or tcp.Never
 	run(now tcp.Time)
 	planned() *place
 }
 
-// place is where an actor stands on the agenda; zero: nowhere.
+// place is where an actor stands on the agenda.
 type place struct {
 	at    tcp.Time
 	order uint64 // of two at one instant the one planned first goes first
+	index int    // in the heap, counted from 1; 0: it is not there
 }
 
-// entry is one line of the agenda. An actor that has become due sooner has several, of which
-// only that of its place counts.
-type entry struct {
-	place
-	who actor
-}
+// agenda is the heap of all that is to come, each actor once.
+type agenda []actor
 
-// agenda is the heap of all that is to come.
-type agenda []*entry
+func (a agenda) Len() int { return len(a) }
 
-func (a agenda) Len() int      { return len(a) }
-func (a agenda) Swap(i, j int) { a[i], a[j] = a[j], a[i] }
 func (a agenda) Less(i, j int) bool {
-	return a[i].at < a[j].at || a[i].at == a[j].at && a[i].order < a[j].order
+	p, q := a[i].planned(), a[j].planned()
+	return p.at < q.at || p.at == q.at && p.order < q.order
+}
+
+func (a agenda) Swap(i, j int) {
+	a[i], a[j] = a[j], a[i]
+	a[i].planned().index, a[j].planned().index = i+1, j+1
 }
 
 // Push is for package heap.
-func (a *agenda) Push(x any) { *a = append(*a, x.(*entry)) } //nolint:errcheck // plan pushes entries alone
+func (a *agenda) Push(x any) {
+	who := x.(actor) //nolint:errcheck // plan pushes actors alone
+	*a = append(*a, who)
+	who.planned().index = len(*a)
+}
 
 // Pop is for package heap.
 func (a *agenda) Pop() any {
 	last := len(*a) - 1
-	e := (*a)[last]
+	who := (*a)[last]
 	(*a)[last] = nil
 	*a = (*a)[:last]
-	return e
+	who.planned().index = 0
+	return who
 }
 
-// plan puts an actor on the agenda, unless it stands there for as early a time.
+// plan puts an actor where its deadline belongs. One that stays at its time keeps its turn.
 func (w *World) plan(who actor) {
-	due, planned := who.deadline(), who.planned()
-	if due == tcp.Never || planned.order != 0 && planned.at <= due {
-		return
+	due, p := who.deadline(), who.planned()
+	switch {
+	case due == tcp.Never && p.index > 0:
+		heap.Remove(&w.agenda, p.index-1)
+	case due == tcp.Never || p.index > 0 && p.at == due:
+	default:
+		w.order++
+		p.at, p.order = due, w.order
+		if p.index > 0 {
+			heap.Fix(&w.agenda, p.index-1)
+		} else {
+			heap.Push(&w.agenda, who)
+		}
 	}
-	w.order++
-	*planned = place{due, w.order}
-	heap.Push(&w.agenda, &entry{*planned, who})
 }
 
 // call is a function to be called once.

@@ -193,5 +193,8 @@ func TestFirstErrorStays(t *testing.T) {
 		if err := c.Packet(&trace.Captured{Time: time.Unix(1, 0)}); !errors.Is(err, io.ErrShortBuffer) {
 			t.Errorf("disk of %d blocks, after the error: %v", n, err)
 		}
+		if _, err := c.Interface("B", ""); !errors.Is(err, io.ErrShortBuffer) || f != 100 {
+			t.Errorf("disk of %d blocks: an interface after the error: %v, %d blocks written", n, err, 100-f)
+		}
 	}
 }
