@@ -217,6 +217,17 @@ func (c *Conn) SetUserTimeout(d time.Duration) error {
 	return c.set(func(h *host.Conn) error { return h.SetUserTimeout(d) })
 }
 
+// Report is news that ends no connection: what an ICMP message has said, that what was sent
+// has gone unanswered for long, or that there is urgent data. Err returns its errno.
+type Report = host.Report
+
+// SetReport sets the function that is told of soft errors (RFC 9293 section 3.9.1.8) and of
+// urgent data (section 3.8.5); nil, as at first, switches it off. f is called by whichever
+// goroutine has the news, at most one at a time for the Stack: it must not block.
+func (c *Conn) SetReport(f func(Report)) error {
+	return c.set(func(h *host.Conn) error { return h.SetReport(f) })
+}
+
 // SetTrafficClass sets the octet that holds DSCP and ECN bits, IPv4's type of service and
 // IPv6's traffic class, of what is sent from now on (RFC 9293 section 3.9.2, MUST-48).
 func (c *Conn) SetTrafficClass(tc uint8) error {

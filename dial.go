@@ -40,6 +40,9 @@ type Dialer struct {
 	// unless KeepAlive is negative.
 	KeepAlive       time.Duration
 	KeepAliveConfig net.KeepAliveConfig
+	// Report, if set, is what SetReport sets, from the first SYN on: it hears of one that is
+	// not answered, before Dial gives up (RFC 9293 section 3.8.3, MUST-22).
+	Report func(Report)
 }
 
 // Dial connects to an address; see Stack.Dial. The connection is a *Conn.
@@ -138,7 +141,7 @@ func sameFamily(addrs []netip.AddrPort, local netip.Addr) []netip.AddrPort {
 // error is that of the first, as with package net.
 func (d *Dialer) dialEach(ctx context.Context, network string, local netip.AddrPort, addrs []netip.AddrPort) (*Conn, error) {
 	keep := initialKeepAlive(d.KeepAlive, d.KeepAliveConfig)
-	config := host.DialConfig{KeepAlive: keepAlive(keep, host.KeepAlive{})}
+	config := host.DialConfig{KeepAlive: keepAlive(keep, host.KeepAlive{}), Report: d.Report}
 	var first error
 	for i, remote := range addrs {
 		c, err := d.dialOne(ctx, local, remote, config, len(addrs)-i)

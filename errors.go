@@ -33,11 +33,11 @@ func cause(call string, err error) error {
 type canceled struct{}
 
 func (canceled) Error() string        { return "operation was canceled" }
-func (canceled) Is(target error) bool { return target == context.Canceled } //nolint:errorlint // this is Is
+func (canceled) Is(target error) bool { return target == context.Canceled }
 
 type timedOut struct{}
 
 func (timedOut) Error() string        { return "i/o timeout" }
 func (timedOut) Timeout() bool        { return true }
 func (timedOut) Temporary() bool      { return true }
-func (timedOut) Is(target error) bool { return target == context.DeadlineExceeded } //nolint:errorlint // this is Is
+func (timedOut) Is(target error) bool { return target == context.DeadlineExceeded }

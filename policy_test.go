@@ -16,16 +16,8 @@ import (
 // planned names the packages of the import table that need not exist yet, and the issue that
 // brings each. An entry is taken off when its package has come.
 var planned = map[string]string{
-	".":        "The machine and the door",
-	"stack":    "The machine and the door",
-	"host":     "The machine and the door",
-	"link":     "The machine and the door",
-	"link/tun": "The machine and the door",
-	"ladder":   "The machine and the door",
-	"sim":      "The machine and the door",
-	"trace":    "The life on record",
-	"life":     "The life on record",
-	"lab":      "The lab",
+	"life": "The life on record",
+	"lab":  "The lab",
 }
 
 // machineStands says that tcp.Conn is there, so that its one assignment of the state must be.

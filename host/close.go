@@ -23,7 +23,7 @@ func (c *Conn) Close() error {
 	c.wr.shut()
 	now := h.now()
 	if c.linger == 0 {
-		c.core.Abort(now)
+		_ = c.core.Abort(now) // it may have ended by itself
 	} else if !c.core.CloseReceive(now, tcp.Gone) {
 		c.core.Close(now)
 	}

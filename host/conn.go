@@ -33,6 +33,7 @@ type Conn struct {
 	readShut    bool // by CloseRead
 	linger      int32
 	keepAlive   KeepAlive
+	report      func(Report)
 }
 
 // job is what a Write has still to queue when there is no more room. Whoever processes the
@@ -51,6 +52,7 @@ type signals Conn
 // Status for who asks (SHLD-20).
 func (s *signals) Signal(sig tcp.Signal) {
 	c := (*Conn)(s)
+	c.note(sig)
 	if sig&tcp.SignalEstablished != 0 {
 		c.established = true
 	}
@@ -242,7 +244,7 @@ func Copy(w io.Writer, r io.Reader) (int64, error) {
 				return sum, werr
 			}
 		}
-		if err == io.EOF { //nolint:errorlint // a Reader gives io.EOF itself
+		if err == io.EOF {
 			return sum, nil
 		}
 		if err != nil {

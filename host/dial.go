@@ -10,6 +10,8 @@ import (
 // DialConfig has the options of Dial. The zero value means the defaults.
 type DialConfig struct {
 	KeepAlive KeepAlive
+	// Report is as SetReport sets it, and hears of the SYN too (MUST-22).
+	Report func(Report)
 }
 
 // Dial opens a connection (an active OPEN, RFC 9293 section 3.10.1) and waits until it is
@@ -28,7 +30,7 @@ func (h *Host) Dial(ctx context.Context, local, remote netip.AddrPort, config Di
 	}
 	now := h.now()
 	c := h.newConn()
-	c.keepAlive = config.KeepAlive
+	c.keepAlive, c.report = config.KeepAlive, config.Report
 	opts := config.KeepAlive.options()
 	opts.Watcher = (*signals)(c)
 	core, err := h.core.Dial(now, local, remote, opts)
@@ -48,7 +50,7 @@ func (h *Host) Dial(ctx context.Context, local, remote netip.AddrPort, config Di
 	if err := c.connected(ctx); err != nil {
 		now := h.now()
 		c.closed = true
-		core.Abort(now)
+		_ = core.Abort(now) // it may have ended by itself
 		c.release(now)
 		h.flush(now)
 		return nil, err

@@ -113,7 +113,7 @@ func (c *Conn) readError(err error) error {
 // been shut down". After the peer's FIN a reset is EPIPE at once.
 func (c *Conn) writeError(err error) error {
 	e := c.takeError(err)
-	if e == nil || c.peerClosed && e == error(syscall.ECONNRESET) {
+	if e == nil || c.peerClosed && errors.Is(e, syscall.ECONNRESET) {
 		return syscall.EPIPE
 	}
 	return e
@@ -121,7 +121,7 @@ func (c *Conn) writeError(err error) error {
 
 // takeError returns the errno of what ended the connection, the first time.
 func (c *Conn) takeError(err error) error {
-	if err == tcp.ErrClosing || err == tcp.ErrNotExist || c.told {
+	if c.told || errors.Is(err, tcp.ErrClosing) || errors.Is(err, tcp.ErrNotExist) {
 		return nil
 	}
 	c.told = true

@@ -42,6 +42,7 @@ type Host struct {
 	idle     *sync.Cond // Close waits for transmitter and timer
 	batch    stack.Batch
 	fillable []*Conn // writers that wait, and there is room
+	reports  []news  // what the transmitter has to tell
 	jobs     []*job  // for the next that wait
 
 	timer   *time.Timer

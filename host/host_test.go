@@ -28,7 +28,6 @@ func prefixes(s ...string) (list []netip.Prefix) {
 }
 
 var (
-	addrA   = netip.MustParseAddr("10.0.0.1")
 	addrB   = netip.MustParseAddr("10.0.0.2")
 	serverB = netip.AddrPortFrom(addrB, 80)
 )

@@ -19,7 +19,6 @@ const delay = 10 * time.Millisecond
 var (
 	addrA  = netip.MustParseAddr("10.0.0.1")
 	addrB  = netip.MustParseAddr("10.0.0.2")
-	addrA6 = netip.MustParseAddr("2001:db8::1")
 	addrB6 = netip.MustParseAddr("2001:db8::2")
 )
 

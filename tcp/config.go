@@ -52,7 +52,8 @@ type Config struct {
 	// DelayedAck is how long an acknowledgment waits for company (RFC 9293 section
 	// 3.8.6.3). Default 40 ms, less than 500 ms (MUST-40); negative: never.
 	DelayedAck time.Duration
-	// MinRTO is the least retransmission timeout. Default 200 ms, as Linux; RFC 6298
+	// MinRTO is the least retransmission timeout, and by how much it exceeds the smoothed
+	// round trip at least (G of RFC 6298 section 2). Default 200 ms, as Linux; RFC 6298
 	// section 2.4 says 1 s SHOULD be it, and that research may find a smaller one.
 	MinRTO time.Duration
 	// MaxRTO is the largest timeout after backoff. Default 60 s, the least that RFC 6298

@@ -32,9 +32,11 @@ func (r *rtoVars) afterHandshake() {
 	r.backoff = 0
 }
 
-// sample is sections 2.2 and 2.3. g is the granularity of the clock that measured. A new
+// sample is sections 2.2 and 2.3: RTO <- SRTT + max (G, K*RTTVAR). For G stands MinRTO, which is
+// more than the granularity of any clock here: on a path of constant delay RTTVAR dies away, and
+// an ACK that is only delayed would otherwise come after the timeout. Linux does so. A new
 // measurement ends the backoff: section 5, last paragraph.
-func (c *Conn) sample(rtt, g time.Duration) {
+func (c *Conn) sample(rtt time.Duration) {
 	r := &c.rto
 	if r.srtt == 0 {
 		r.srtt, r.rttvar = rtt, rtt/2
@@ -43,7 +45,7 @@ func (c *Conn) sample(rtt, g time.Duration) {
 		r.srtt += (rtt - r.srtt) / 8
 	}
 	r.srtt = max(r.srtt, 1)
-	r.rto = min(max(r.srtt+max(g, 4*r.rttvar), c.cfg.MinRTO), c.cfg.MaxRTO)
+	r.rto = min(r.srtt+max(c.cfg.MinRTO, 4*r.rttvar), c.cfg.MaxRTO)
 	r.backoff = 0
 }
 
@@ -82,11 +84,11 @@ func (c *Conn) measure(now Time, seg *wire.Segment) {
 	if c.rto.timing {
 		if c.rto.timedEnd.LessEq(seg.Ack) {
 			c.rto.timing = false
-			c.sample(now.Sub(c.rto.timedAt), 0)
+			c.sample(now.Sub(c.rto.timedAt))
 		}
 		return
 	}
 	if rtt := c.timestampRTT(now, seg); rtt > 0 {
-		c.sample(rtt, timestampTick)
+		c.sample(rtt)
 	}
 }

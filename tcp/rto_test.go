@@ -50,7 +50,7 @@ func TestRTOAgainstTheModel(t *testing.T) { // MUST-18, MUST-19
 		}
 		rtt := time.Duration(1 + r.IntN(300_000_000))
 		p := established(t, setup{rtt: rtt, cfg: tcp.Config{MinRTO: least, MaxRTO: most, UserTimeout: -1}})
-		var e estimator
+		e := estimator{g: float64(least)}
 		e.measured(float64(rtt))
 		want := e.within(least, most)
 		for round := range 60 {
@@ -81,7 +81,7 @@ func TestRTOAgainstTheModel(t *testing.T) { // MUST-18, MUST-19
 // section 4, 7323-11.
 func TestTimestampMeasuresARetransmission(t *testing.T) { // MUST-18
 	p := established(t, setup{rtt: 100 * time.Millisecond, syn: "<MSS=1460><TS=1,0>"})
-	e := estimator{g: float64(time.Millisecond)}
+	e := estimator{g: float64(tcp.DefaultMinRTO)}
 	e.measured(float64(100 * time.Millisecond))
 	p.write(100)
 	p.next(time.Second)

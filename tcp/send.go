@@ -104,6 +104,7 @@ func (c *Conn) acknowledge(now Time, seg *wire.Segment) {
 	c.snd.una = seg.Ack
 	c.repaired(seg.Ack)
 	c.rto.count = 0
+	c.soft = SoftError{} // what was in the way is so no more
 	c.timer.progress = now
 	c.signal |= SignalAcked | SignalWritable
 	if text > 0 {

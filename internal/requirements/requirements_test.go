@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -338,20 +339,20 @@ func TestRun(t *testing.T) {
 	if err := run(root, true, true); err != nil {
 		t.Errorf("-check -incomplete: %v", err)
 	}
-	if err := run(root, true, false); err == nil || !strings.Contains(err.Error(), "113 findings") {
-		t.Errorf("-check without RFC.md, and 112 requirements open: %v", err)
-	}
+	// What is open is a finding each; how many there are depends on debts.tsv alone.
+	withoutPage := findings(t, root)
 	if err := run(root, false, false); err != nil {
 		t.Fatal(err)
 	}
-	if err := run(root, true, false); err == nil || !strings.Contains(err.Error(), "112 findings") {
-		t.Errorf("-check with RFC.md, and 112 requirements open: %v", err)
+	open := findings(t, root)
+	if open < 100 || withoutPage != open+1 {
+		t.Errorf("%d findings with RFC.md, %d without; want one more", open, withoutPage)
 	}
 	if err := os.WriteFile(filepath.Join(root, "tcp", "b.go"), []byte("package tcp\n\n// MUST-1\nfunc g() {}\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if err := run(root, true, false); err == nil || !strings.Contains(err.Error(), "113 findings") {
-		t.Errorf("-check after one more tag, which RFC.md lacks: %v", err)
+	if n := findings(t, root); n != open+1 {
+		t.Errorf("%d findings after one more tag, which RFC.md lacks; want %d", n, open+1)
 	}
 	if err := os.WriteFile(filepath.Join(root, "tcp", "b.go"), []byte("package tcp\n\n// MUST-70\nfunc g() {}\n"), 0o644); err != nil {
 		t.Fatal(err)
@@ -359,4 +360,18 @@ func TestRun(t *testing.T) {
 	if err := run(root, true, true); err == nil {
 		t.Error("-check -incomplete takes MUST-70 for a requirement")
 	}
+}
+
+// findings runs -check and returns how many it says there are.
+func findings(t *testing.T, root string) int {
+	t.Helper()
+	err := run(root, true, false)
+	if err == nil {
+		return 0
+	}
+	var n int
+	if _, scan := fmt.Sscanf(err.Error(), "%d findings", &n); scan != nil {
+		t.Fatalf("-check: %v", err)
+	}
+	return n
 }
