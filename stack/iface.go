@@ -12,6 +12,8 @@ import (
 type InterfaceConfig struct {
 	// MTU of the link, in octets: the largest IP packet it carries in one piece. 68 to
 	// 65535, and at least 1280 when there is an IPv6 prefix. 0: 1500.
+	// Where it varies from packet to packet it is the least: the MSS that goes out in SYNs is
+	// made of it (RFC 9293 section 3.7.3, SHLD-6).
 	MTU int
 	// MaxSuper is the length of the longest super-segment (wire.Packet.GSO) that the link
 	// takes, in octets with headers; 0: none.

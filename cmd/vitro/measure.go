@@ -199,7 +199,7 @@ func (b *bench) roundTrips() (measurement, error) {
 }
 
 // connects counts whole lives: handshake and close. The server closes first and so has the
-// TIME-WAIT, which a new connection from the same port may end (MAY-2 of RFC 9293, RFC
+// TIME-WAIT, which a new connection from the same port may end (RFC 9293 section 3.6.1, RFC
 // 6191): otherwise the client would run out of ports.
 func (b *bench) connects() (measurement, error) {
 	addr, stop, err := b.serve(func(c net.Conn) {})
