@@ -72,7 +72,6 @@ func (h *Host) boot() {
 // listeners are gone, and its interfaces are there as before. Packets on their way to it
 // arrive. Calls on Conns and Listeners of the time before give tcp.ErrNotExist.
 func (h *Host) Crash() {
-	h.woken, h.touched = nil, false
 	h.boot()
 	h.world.plan(h)
 	h.world.tell(&Event{Kind: Crash, Host: h})

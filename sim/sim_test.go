@@ -479,3 +479,18 @@ func TestCrashSilencesUsers(t *testing.T) {
 		t.Errorf("%d users were told, the first of whom made the host crash", told)
 	}
 }
+
+// Whoever is due at an instant keeps its turn there, whatever happens to it until then.
+func TestTurnIsKept(t *testing.T) {
+	w, a, b := two(t, 1, sim.LinkConfig{Delay: delay})
+	transfer(t, w, a, b, nil)
+	w.RunFor(time.Second)
+	end := 4*delay + 2*tcp.DefaultMSL // of TIME-WAIT: see TestTimeWaitPasses
+	left := -1
+	w.At(end, func() { left = a.Stats().TimeWait })
+	w.At(2*time.Second, func() { dial(t, b, netip.MustParseAddrPort("10.0.0.1:9")) }) // A refuses it
+	w.Run(tcp.Never)
+	if left != 0 {
+		t.Errorf("%d records in TIME-WAIT are left; it was their turn", left)
+	}
+}

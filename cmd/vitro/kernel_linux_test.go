@@ -260,6 +260,22 @@ func exchange(t *testing.T, c *net.TCPConn, text []byte) []byte {
 	return got
 }
 
+// await reads until the peer's FIN, and only then sends text and its own.
+func await(t *testing.T, c *net.TCPConn, text []byte) []byte {
+	t.Helper()
+	got, err := io.ReadAll(c)
+	if err == nil {
+		_, err = c.Write(text)
+	}
+	if err == nil {
+		err = c.CloseWrite()
+	}
+	if err != nil {
+		t.Error(err)
+	}
+	return got
+}
+
 var tun4 = []string{"--tun", "vt0", "--addr", "10.1.0.2/24"}
 
 func someBytes(seed byte, n int) []byte {
@@ -297,11 +313,13 @@ func TestListenServes(t *testing.T) {
 func TestListenJoins(t *testing.T) {
 	ns := netns.ForTest(t)
 	in, out := someBytes(1, 1<<20), someBytes(2, 1<<20)
-	p := start(t, ns, bytes.NewReader(in), append([]string{"listen", "10.1.0.2:9000"}, tun4...)...)
-	p.ready()
-	equal(t, "standard input", exchange(t, dialIn(t, ns, "10.1.0.2:9000"), out), in)
-	p.end(exitOK)
-	equal(t, "standard output", p.out.Bytes(), out)
+	for _, peer := range []func(*testing.T, *net.TCPConn, []byte) []byte{exchange, await} {
+		p := start(t, ns, bytes.NewReader(in), append([]string{"listen", "10.1.0.2:9000"}, tun4...)...)
+		p.ready()
+		equal(t, "standard input", peer(t, dialIn(t, ns, "10.1.0.2:9000"), out), in)
+		p.end(exitOK)
+		equal(t, "standard output", p.out.Bytes(), out)
+	}
 }
 
 func TestDial(t *testing.T) {
@@ -313,16 +331,18 @@ func TestDial(t *testing.T) {
 	}
 	defer l.Close()
 	_, port, _ := net.SplitHostPort(l.Addr().String())
-	for _, mode := range [][]string{nil, {"--echo"}, {"--discard"}} {
+	peer := await
+	for _, mode := range [][]string{nil, {}, {"--echo"}, {"--discard"}} {
 		p := start(t, ns, bytes.NewReader(in), append(append([]string{"dial", "10.1.0.1:" + port}, mode...), tun4...)...)
 		c, err := l.Accept()
 		if err != nil {
 			t.Fatal(err)
 		}
-		got := exchange(t, c.(*net.TCPConn), out)
+		got := peer(t, c.(*net.TCPConn), out)
+		peer = exchange
 		p.end(exitOK)
 		switch {
-		case mode == nil:
+		case len(mode) == 0:
 			equal(t, "standard input", got, in)
 			equal(t, "standard output", p.out.Bytes(), out)
 		case mode[0] == "--echo":
