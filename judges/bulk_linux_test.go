@@ -60,7 +60,7 @@ func serve(t testing.TB, s side, at netip.Addr, h http.Handler) string {
 // curl runs curl in the namespace; it is to exit with 0.
 func (w *world) curl(t testing.TB, in io.Reader, out io.Writer, args ...string) {
 	t.Helper()
-	cmd := exec.Command("curl", append([]string{"--silent", "--show-error", "--fail", "--max-time", "120"}, args...)...)
+	cmd := exec.Command("curl", append([]string{"--silent", "--show-error", "--fail", "--max-time", "180"}, args...)...)
 	var said strings.Builder
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = in, out, &said
 	err := w.ns.Start(cmd)
@@ -70,6 +70,10 @@ func (w *world) curl(t testing.TB, in io.Reader, out io.Writer, args ...string) 
 	if err != nil {
 		t.Fatalf("%s: %v: %s; %v", cmd, err, said.String(), w)
 	}
+}
+
+func rate(n int, start time.Time) string {
+	return fmt.Sprintf("%.0f MB/s", float64(n)/1e6/time.Since(start).Seconds())
 }
 
 // 200 MB down and up, whoever is the client: curl of a server on vitro, and package http on
@@ -114,7 +118,7 @@ func (w *world) curlUp(t *testing.T, url string, b []byte) string {
 func (w *world) client(t *testing.T) *http.Client {
 	transport := &http.Transport{DialContext: (&vitro.Dialer{Stack: w.stack}).DialContext}
 	t.Cleanup(transport.CloseIdleConnections)
-	return &http.Client{Transport: transport, Timeout: 2 * time.Minute}
+	return &http.Client{Transport: transport, Timeout: patience}
 }
 
 func (w *world) httpDown(t *testing.T, url string) string {
@@ -143,16 +147,30 @@ func (w *world) httpUp(t *testing.T, url string, b []byte) string {
 	return string(got)
 }
 
+// part is n octets of bulk, others for each seed, and how readDigest prints them.
+func part(n, seed int) ([]byte, string) {
+	b, _ := bulk()
+	b = b[seed*1000:][:n]
+	return b, fmt.Sprintf("%d %x", n, sha256.Sum256(b))
+}
+
+func readDigest(r io.Reader) (string, error) {
+	sum := sha256.New()
+	n, err := io.Copy(sum, r)
+	return fmt.Sprintf("%d %x", n, sum.Sum(nil)), err
+}
+
 // transfer sends n octets and a FIN from one end to the other, and compares.
-func transfer(t *testing.T, w *world, from, to conn, n int64, seed byte) {
+func transfer(t *testing.T, w *world, from, to conn, n, seed int) {
 	t.Helper()
+	b, want := part(n, seed)
 	sent := make(chan error, 1)
 	go func() {
-		_, err := io.Copy(from, &pattern{n: n, seed: seed})
+		_, err := from.Write(b)
 		sent <- errors.Join(err, from.CloseWrite())
 	}()
-	if got := readDigest(t, to); got != digest(n, seed) {
-		t.Errorf("read %s, want %s; %v", got, digest(n, seed), w)
+	if got, err := readDigest(to); got != want || err != nil {
+		t.Errorf("read %s, %v; want %s; %v", got, err, want, w)
 	}
 	if err := <-sent; err != nil {
 		t.Errorf("write: %v; %v", err, w)
@@ -160,7 +178,7 @@ func transfer(t *testing.T, w *world, from, to conn, n int64, seed byte) {
 }
 
 // exchange is transfer both ways at once.
-func exchange(t *testing.T, w *world, a, b conn, n int64) {
+func exchange(t *testing.T, w *world, a, b conn, n int) {
 	t.Helper()
 	var wg sync.WaitGroup
 	wg.Go(func() { transfer(t, w, a, b, n, 1) })

@@ -98,7 +98,7 @@ func TestTshark(t *testing.T) {
 		w := newWorld(t, s)
 		for i := range 10 {
 			v, k := d.ends(t, vitroSide{w}, kernelSide{w})
-			n := int64(4) << (2 * i) // to 1 MiB
+			n := 4 << (2 * i) // to 1 MiB
 			if i%2 == 0 {
 				exchange(t, w, v, k, n)
 			} else { // one FIN after the other
