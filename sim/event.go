@@ -17,7 +17,7 @@ const (
 	Depart                      // a packet leaves the host: Packet
 	Arrive                      // a packet reaches the host: Packet
 	Lost                        // a packet of the host is lost on its way: Packet
-	Drop                        // the packet that arrived last is not used: Packet, Rule
+	Drop                        // the packet that arrived last is not used: Packet, Rule or Fault
 	Retransmit                  // octets are to be sent again: Flow, First, Len, Rule
 	Timeout                     // a timer has run out: Flow, Rule
 	Crash                       // the host has lost its memory: Host.Crash
@@ -42,10 +42,11 @@ type Event struct {
 	Packet *Packet
 	From   tcp.State
 	To     tcp.State
-	Rule   tcp.Rule // why; 0: no rule is known
-	First  seq.Num  // of the octets sent again
-	Len    uint32   // how many
-	Text   string   // "close", "send 5 octets"
+	Rule   tcp.Rule   // why; 0: no rule is known
+	Fault  wire.Fault // what is wrong with the packet
+	First  seq.Num    // of the octets sent again
+	Len    uint32     // how many
+	Text   string     // "close", "send 5 octets"
 }
 
 // Watch has the World call f for each event from now on, in the order in which they happen;

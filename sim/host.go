@@ -149,12 +149,21 @@ func (h *Host) arrive(iface int, p *Packet) {
 	w := h.world
 	w.tell(&Event{Kind: Arrive, Host: h, Packet: p})
 	h.packet, h.told = p, ruleCounters{}
-	before := h.stack.Stats().Rules
+	before := h.stack.Stats()
 	pkt := wire.Packet{Buf: slices.Concat(make([]byte, wire.Headroom), p.Bytes), Head: wire.Headroom}
+	if p.Fate.Damaged {
+		pkt.Buf[len(pkt.Buf)-1] ^= 1
+	}
 	h.stack.Arrive(w.now, iface, &pkt)
-	for rule, n := range h.stack.Stats().Rules {
-		for range n - before[rule] - h.told[rule] {
+	after := h.stack.Stats()
+	for rule, n := range after.Rules {
+		for range n - before.Rules[rule] - h.told[rule] {
 			w.tell(&Event{Kind: Drop, Host: h, Flow: h.flowOf(p), Packet: p, Rule: tcp.Rule(rule)})
+		}
+	}
+	for fault, n := range after.Faults {
+		for range n - before.Faults[fault] {
+			w.tell(&Event{Kind: Drop, Host: h, Flow: h.flowOf(p), Packet: p, Fault: wire.Fault(fault)})
 		}
 	}
 	h.packet = nil

@@ -23,9 +23,18 @@ type LinkConfig struct {
 	MTU int
 	// Loss is the probability with which a packet is lost, 0 to 1.
 	Loss float64
-	// Lose, when set, says of each packet whether it is lost; Packet.N counts them from 1.
+	// Rule, when set, says of each packet what becomes of it; Packet.N counts them from 1.
 	// It is asked when the packet departs, and must not call the World.
-	Lose func(*Packet) bool
+	Rule func(*Packet) Fate
+}
+
+// Fate is what a network does to a packet. The zero Fate is that it arrives as it is, after
+// the link's delay.
+type Fate struct {
+	Lost    bool          // it never arrives
+	Late    time.Duration // so much longer on its way: what departs later may overtake it
+	Copies  int           // so many more arrive, each half a delay after the one before
+	Damaged bool          // the lowest bit of the last octet is wrong when it arrives
 }
 
 // Port is where a host is joined to a link.
@@ -54,12 +63,12 @@ type end struct {
 // Packet is an IP packet on a link.
 type Packet struct {
 	ID       int // counts the packets of the World from 1, in the order of their departures
-	N        int // counts those of its link
+	N        int // counts those sent on its link; 0: it was injected
 	Link     *Link
 	From, To *Host
 	Sent     tcp.Time
-	Lost     bool   // it will not arrive
-	Bytes    []byte // the whole packet; it must not be changed
+	Fate     Fate
+	Bytes    []byte // the whole packet as it departs; it must not be changed
 	// IsTCP: the packet is a whole TCP segment, with the sockets Flow as its sender sees
 	// them, and Segment is what it says.
 	IsTCP   bool
@@ -101,17 +110,40 @@ func (l *Link) send(from int, b []byte) {
 	p := &Packet{ID: w.packets, N: l.sent, Link: l, From: l.ends[from].host, To: l.ends[1-from].host,
 		Sent: w.now, Bytes: slices.Clone(b)}
 	p.parse()
-	p.Lost = l.cfg.Loss > 0 && l.random.Float64() < l.cfg.Loss
-	if l.cfg.Lose != nil && l.cfg.Lose(p) {
-		p.Lost = true
+	unlucky := l.cfg.Loss > 0 && l.random.Float64() < l.cfg.Loss
+	if l.cfg.Rule != nil {
+		p.Fate = l.cfg.Rule(p)
 	}
+	p.Fate.Lost = p.Fate.Lost || unlucky
 	w.tell(&Event{Kind: Depart, Host: p.From, Packet: p})
-	at := w.now.Add(l.cfg.Delay)
-	if p.Lost {
-		at = w.now.Add(max(l.cfg.Delay/2, 1)) // somewhere on the way
+	lane := &l.lanes[from]
+	if p.Fate.Lost {
+		lane.put(p, w.now.Add(max(l.cfg.Delay/2, 1))) // somewhere on the way
+	} else {
+		at := w.now.Add(l.cfg.Delay + max(p.Fate.Late, 0))
+		lane.put(p, at)
+		for range p.Fate.Copies {
+			at = at.Add(max(l.cfg.Delay/2, 1))
+			lane.put(p, at)
+		}
 	}
-	l.lanes[from].put(p, at)
-	w.plan(&l.lanes[from])
+	w.plan(lane)
+}
+
+// Inject lets a packet come out at the end of a host now, which nobody has sent: an old
+// duplicate, or one that is forged. The host must be one of the link's two.
+func (l *Link) Inject(to *Host, b []byte) error {
+	i := slices.IndexFunc(l.ends[:], func(e end) bool { return e.host == to })
+	if i < 0 {
+		return errors.New("sim: the link does not lead to that host")
+	}
+	w := l.world
+	w.packets++
+	p := &Packet{ID: w.packets, Link: l, From: l.ends[1-i].host, To: to, Sent: w.now, Bytes: slices.Clone(b)}
+	p.parse()
+	l.lanes[1-i].put(p, w.now)
+	w.plan(&l.lanes[1-i])
+	return nil
 }
 
 // parse reads the TCP segment of the packet, if it is one.
@@ -165,7 +197,7 @@ func (l *lane) run(tcp.Time) {
 	p := l.road[0].packet
 	l.road[0] = travel{}
 	l.road = l.road[1:]
-	if p.Lost {
+	if p.Fate.Lost {
 		l.link.world.tell(&Event{Kind: Lost, Host: p.From, Packet: p})
 		return
 	}

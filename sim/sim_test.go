@@ -204,7 +204,7 @@ func TestDelay(t *testing.T) {
 // The rule "the Nth packet is lost" loses that one and no other; its sender is told by
 // nobody, and sends again after its timeout.
 func TestLoseByRule(t *testing.T) {
-	w, a, b := two(t, 1, sim.LinkConfig{Delay: delay, Lose: func(p *sim.Packet) bool { return p.N == 1 }})
+	w, a, b := two(t, 1, sim.LinkConfig{Delay: delay, Rule: func(p *sim.Packet) sim.Fate { return sim.Fate{Lost: p.N == 1} }})
 	var lost []string
 	var second tcp.Time
 	w.Watch(func(e *sim.Event) {
@@ -492,5 +492,89 @@ func TestTurnIsKept(t *testing.T) {
 	w.Run(tcp.Never)
 	if left != 0 {
 		t.Errorf("%d records in TIME-WAIT are left; it was their turn", left)
+	}
+}
+
+// What a network may do to a packet beside losing it: each happens to the one of the rule, and
+// the text arrives all the same.
+func TestFates(t *testing.T) {
+	const n = 5
+	text := someText(20_000)
+	for name, fate := range map[string]sim.Fate{
+		"late":    {Late: 3 * delay},
+		"doubled": {Copies: 2},
+		"damaged": {Damaged: true},
+		"all":     {Late: delay, Copies: 1, Damaged: true},
+	} {
+		rule := func(p *sim.Packet) (f sim.Fate) {
+			if p.N == n {
+				f = fate
+			}
+			return f
+		}
+		w, a, b := two(t, 1, sim.LinkConfig{Delay: delay, Rule: rule})
+		var arrived []time.Duration
+		faults, overtaken := 0, false
+		w.Watch(func(e *sim.Event) {
+			switch {
+			case e.Kind == sim.Arrive && e.Packet.N == n:
+				arrived = append(arrived, e.Time.Sub(e.Packet.Sent))
+			case e.Kind == sim.Arrive && e.Packet.N == n+1:
+				overtaken = len(arrived) == 0
+			case e.Kind == sim.Drop && e.Fault != 0:
+				if e.Fault != wire.FaultTCPChecksum || e.Packet.N != n {
+					t.Errorf("%s: packet %d: %v", name, e.Packet.N, e.Fault)
+				}
+				faults++
+			}
+		})
+		got := transfer(t, w, a, b, text)
+		w.Run(tcp.Never)
+		if !bytes.Equal(got.Bytes(), text) {
+			t.Errorf("%s: B has read %d octets", name, got.Len())
+		}
+		var want []time.Duration
+		for k := range fate.Copies + 1 {
+			want = append(want, delay+fate.Late+time.Duration(k)*delay/2)
+		}
+		if fmt.Sprint(arrived) != fmt.Sprint(want) {
+			t.Errorf("%s: it arrived after %v; want %v", name, arrived, want)
+		}
+		if fate.Damaged && faults != fate.Copies+1 || !fate.Damaged && faults != 0 {
+			t.Errorf("%s: %d faults", name, faults)
+		}
+		if overtaken != (fate.Late > 0) {
+			t.Errorf("%s: overtaken: %v", name, overtaken)
+		}
+	}
+}
+
+// A packet that nobody has sent arrives at once, and is no packet of the link's count.
+func TestInject(t *testing.T) {
+	w := sim.New(1)
+	a, b := w.Host("A", stack.Config{}), w.Host("B", stack.Config{})
+	l, err := w.Link(sim.LinkConfig{Delay: delay}, port(a, "10.0.0.1/24"), port(b, "10.0.0.2/24"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	w.Watch(func(e *sim.Event) {
+		if p := e.Packet; p != nil {
+			got = append(got, fmt.Sprintf("%v %s %v %d %v", e.Time.Sub(sim.Start), e.Host.Name, e.Kind, p.N, p.Segment.Flags))
+		}
+	})
+	flow := wire.Flow{Local: wire.AddrFrom(netip.MustParseAddr("10.0.0.1")), Remote: wire.AddrFrom(server.Addr()), LocalPort: 5000, RemotePort: 80}
+	forged := wire.AppendSegment(nil, &flow, &wire.Segment{Seq: 90, Flags: wire.SYN}, wire.ChecksumNone)
+	w.At(delay, func() {
+		if err := l.Inject(b, forged); err != nil {
+			t.Error(err)
+		}
+	})
+	w.Run(tcp.Never)
+	if text := strings.Join(got, ", "); text != "20ms B arrive 0 SYN, 20ms B drop 0 SYN, 20ms B depart 1 RST,ACK, 40ms A arrive 1 RST,ACK, 40ms A drop 1 RST,ACK" {
+		t.Error(text)
+	}
+	if l.Inject(w.Host("C", stack.Config{}), forged) == nil {
+		t.Error("a packet was injected for a host that is not there")
 	}
 }

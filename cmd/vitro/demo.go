@@ -32,7 +32,8 @@ const (
 type demoFlags struct {
 	scenario, part, isn string
 	seed                uint64
-	lose                []int
+	lose, damage        []int
+	double, late        []int
 	data                int
 	delay               time.Duration
 	why, split, json    bool
@@ -65,6 +66,9 @@ Scenarios:
 	flags.StringVar(&f.isn, "isn", "", "initial sequence numbers of A and B, as 1000,2000 (a further connection of a host has 10000 more); default: by RFC 6528")
 	flags.Uint64Var(&f.seed, "seed", 0, "seed of all that is random; default: 1 with --isn, else a new one, which is printed")
 	flags.IntSliceVar(&f.lose, "lose", nil, "lose the Nth segment, counted from 1 in the order of departure; may be several, as 1,4")
+	flags.IntSliceVar(&f.damage, "damage", nil, "damage the Nth segment, so that its checksum is wrong")
+	flags.IntSliceVar(&f.double, "double", nil, "let the Nth segment arrive twice")
+	flags.IntSliceVar(&f.late, "late", nil, fmt.Sprintf("let the Nth segment take %d times longer, so that others overtake it", lateBy+1))
 	flags.IntVar(&f.data, "data", 0, "send so many octets, of zeros, before the close")
 	flags.DurationVar(&f.delay, "delay", defaultDelay, "how long a segment is on its way")
 	flags.BoolVar(&f.why, "why", false, "say by which sentence of which RFC each state changes and each segment is dropped or repeated")
@@ -120,8 +124,8 @@ func (f *demoFlags) check() (*scenario, []seq.Num, error) {
 		return nil, nil, usagef("--delay %v is not in 1ns..%v", f.delay, maxDelay)
 	case f.data < 0 || f.data > maxData:
 		return nil, nil, usagef("--data %d is not in 0..%d", f.data, maxData)
-	case slices.ContainsFunc(f.lose, func(n int) bool { return n < 1 }):
-		return nil, nil, usagef("--lose counts segments from 1")
+	case slices.ContainsFunc(f.segments(), func(n int) bool { return n < 1 }):
+		return nil, nil, usagef("--lose, --damage, --double and --late count segments from 1")
 	case f.json && (f.why || f.split):
 		return nil, nil, usagef("--json has all reasons and events already: leave --why and --split out")
 	case f.pcap == "-" && f.svg == "-" || f.json && (f.pcap == "-" || f.svg == "-"):
@@ -129,6 +133,9 @@ func (f *demoFlags) check() (*scenario, []seq.Num, error) {
 	}
 	return &scenarios[i], isn, nil
 }
+
+// segments returns all that something is to happen to.
+func (f *demoFlags) segments() []int { return slices.Concat(f.lose, f.damage, f.double, f.late) }
 
 // parseISN reads "1000,2000". Nothing gives nil.
 func parseISN(s string) ([]seq.Num, error) {
@@ -161,7 +168,8 @@ func (f *demoFlags) run(cmd *cobra.Command) error {
 	case isn != nil && !cmd.Flags().Changed("seed"):
 		f.seed = 1
 	}
-	s, err := newStage(stageConfig{seed: f.seed, isn: isn, delay: f.delay, lose: f.lose, data: f.data})
+	s, err := newStage(stageConfig{seed: f.seed, isn: isn, delay: f.delay, data: f.data,
+		lose: f.lose, damage: f.damage, double: f.double, late: f.late})
 	if err != nil {
 		return err
 	}
@@ -266,9 +274,9 @@ func (f *demoFlags) draw(w io.Writer, rec *ladder.Recorder) error {
 
 // remarks says, beside the result, what the user may want to know of it.
 func (f *demoFlags) remarks(cmd *cobra.Command, s *stage, seed bool) {
-	for _, n := range f.lose {
+	for _, n := range f.segments() {
 		if n > s.segments {
-			fmt.Fprintf(cmd.ErrOrStderr(), "%s: --lose %d: there was no such segment; %d were sent\n", cmd.CommandPath(), n, s.segments)
+			fmt.Fprintf(cmd.ErrOrStderr(), "%s: there was no segment %d; %d were sent\n", cmd.CommandPath(), n, s.segments)
 		}
 	}
 	if seed {

@@ -125,6 +125,7 @@ func TestEnds(t *testing.T) {
 		"half-close":         {{tcp.FinWait1, tcp.FinWait2, tcp.TimeWait}, {tcp.CloseWait, tcp.LastAck}},
 		"lost-last-ack":      {{tcp.FinWait1, tcp.FinWait2, tcp.TimeWait}, {tcp.CloseWait, tcp.LastAck}},
 		"lost-syn":           {{tcp.SynSent, tcp.Established}, {tcp.SynReceived, tcp.Established}},
+		"old-duplicate":      {{tcp.SynSent, tcp.Established}, {tcp.SynReceived, tcp.Listen, tcp.SynReceived, tcp.Established}},
 		"half-open":          {{tcp.Established, tcp.SynSent, tcp.Established}, {tcp.Established, tcp.SynReceived, tcp.Established}},
 	}
 	for _, sc := range scenarios {
@@ -163,18 +164,32 @@ func TestEnds(t *testing.T) {
 	}
 }
 
-// Whichever segment is lost, the story ends well (R1, R2, R4): both CLOSED, the data there.
-func TestAnySegmentMayBeLost(t *testing.T) {
+// Whatever happens to whichever segment, the story ends well (R1, R2, R4): both CLOSED, the
+// data there.
+func TestStoryEndsWell(t *testing.T) {
+	harm := []func(c *stageConfig, n int){
+		func(c *stageConfig, n int) { c.lose = append(c.lose, n) },
+		func(c *stageConfig, n int) { c.damage = append(c.damage, n) },
+		func(c *stageConfig, n int) { c.double = append(c.double, n) },
+		func(c *stageConfig, n int) { c.late = append(c.late, n) },
+	}
 	for n := 1; n <= 12; n++ {
-		for m := n; m <= 12; m++ {
-			s, err := newStage(stageConfig{seed: 1, delay: defaultDelay, data: 3000, lose: []int{n, m}})
-			if err != nil {
-				t.Fatal(err)
-			}
-			playStory(s)
-			s.w.Run(tcp.Never)
-			if s.state != [2]tcp.State{} || s.server == nil || s.server.got != 3000 || s.client.conn.Err() != nil {
-				t.Errorf("segments %d and %d lost: ends in %v, client %v", n, m, s.state, s.client.conn.Err())
+		for m := n + 1; m <= 12; m++ {
+			for i := range harm {
+				for k := range harm {
+					cfg := stageConfig{seed: 1, delay: defaultDelay, data: 3000}
+					harm[i](&cfg, n)
+					harm[k](&cfg, m)
+					s, err := newStage(cfg)
+					if err != nil {
+						t.Fatal(err)
+					}
+					playStory(s)
+					s.w.Run(tcp.Never)
+					if s.state != [2]tcp.State{} || s.server == nil || s.server.got != 3000 || s.client.conn.Err() != nil {
+						t.Errorf("%+v: ends in %v, client %v", cfg, s.state, s.client.conn.Err())
+					}
+				}
 			}
 		}
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/vitro-net/vitro/ladder"
@@ -62,8 +63,11 @@ func newEventLog(s *stage) *eventLog {
 				j.Segment.Ack = &ack
 			}
 		}
-		if e.Rule != 0 {
+		switch {
+		case e.Rule != 0:
 			j.Clause, j.Why = e.Rule.Clause(), e.Rule.Sentence()
+		case e.Fault != 0:
+			j.Clause, j.Why = e.Fault.Clause(), e.Fault.Sentence()
 		}
 		l.list = append(l.list, j)
 	})
@@ -86,21 +90,33 @@ func newPacketLog(s *stage) *packetLog {
 		case sim.Retransmit:
 			l.states[e.Host] = e.Host.Name + ": " + e.Rule.String()
 		case sim.Drop:
-			l.states[e.Host] = e.Host.Name + " has not used what came: " + e.Rule.String()
+			if e.Rule != 0 {
+				l.states[e.Host] = e.Host.Name + " has not used what came: " + e.Rule.String()
+			}
 		case sim.Depart:
 			comment := l.states[e.Host]
 			delete(l.states, e.Host)
-			if e.Packet.Lost {
-				if comment != "" {
-					comment += "\n"
-				}
-				comment += "This segment is lost on its way."
-			}
+			comment = strings.TrimSpace(comment + "\n" + fateText(&e.Packet.Fate))
 			l.list = append(l.list, trace.Captured{Time: time.Unix(0, int64(e.Time)), Data: e.Packet.Bytes, Comment: comment})
 		case sim.Call, sim.Note, sim.Arrive, sim.Lost, sim.Timeout, sim.Crash:
 		}
 	})
 	return l
+}
+
+// fateText says what becomes of a segment, nothing if it just arrives.
+func fateText(f *sim.Fate) string {
+	switch {
+	case f.Lost:
+		return "This segment is lost on its way."
+	case f.Damaged:
+		return "This segment is damaged on its way."
+	case f.Copies > 0:
+		return "This segment is doubled on its way."
+	case f.Late > 0:
+		return "This segment is late."
+	}
+	return ""
 }
 
 // write writes what departed from one time to another.

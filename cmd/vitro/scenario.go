@@ -4,6 +4,7 @@ import (
 	"github.com/vitro-net/vitro/sim"
 	"github.com/vitro-net/vitro/stack"
 	"github.com/vitro-net/vitro/tcp"
+	"github.com/vitro-net/vitro/wire"
 )
 
 // scenario is one story, told by a sentence and the clause where it is written.
@@ -40,6 +41,9 @@ var scenarios = []scenario{
 	}, {
 		"lost-syn", "The first SYN is lost: it is sent again when its acknowledgment does not come.",
 		"RFC 6298 section 2.1", playLostSyn,
+	}, {
+		"old-duplicate", "A SYN of an earlier connection arrives first: the answer to it does not fit, and is refused.",
+		"RFC 9293 section 3.5, figure 8", playOldDuplicate,
 	}, {
 		"half-open", "One end crashes and forgets; its next SYN finds the other end in a connection that is no more.",
 		"RFC 9293 section 3.5.1, figure 9", playHalfOpen,
@@ -98,18 +102,35 @@ func playHalfClose(s *stage) {
 
 func playLostLastAck(s *stage) {
 	lost := false
-	s.loseToo = func(p *sim.Packet) bool {
+	s.fateToo = func(p *sim.Packet) sim.Fate {
 		if lost || p.From != s.a || s.client.conn.State() != tcp.TimeWait {
-			return false
+			return sim.Fate{}
 		}
 		lost = true
-		return true
+		return sim.Fate{Lost: true}
 	}
 	playStory(s)
 }
 
 func playLostSyn(s *stage) {
-	s.loseToo = func(p *sim.Packet) bool { return p.N == 1 }
+	s.fateToo = func(p *sim.Packet) sim.Fate { return sim.Fate{Lost: p.N == 1} }
+	playStory(s)
+}
+
+// oldSegment is how far below the first SYN of A the old one lies.
+const oldSegment = 100
+
+func playOldDuplicate(s *stage) {
+	s.fateToo = func(p *sim.Packet) (f sim.Fate) {
+		if p.N == 1 { // so long that all about the old one is over when it arrives
+			f.Late = 4 * s.cfg.delay
+			old := p.Segment
+			old.Seq -= oldSegment
+			packet := wire.AppendSegment(nil, &p.Flow, &old, wire.ChecksumNone)
+			s.w.After(s.cfg.delay/2, func() { must(struct{}{}, s.link.Inject(s.b, packet)) })
+		}
+		return f
+	}
 	playStory(s)
 }
 

@@ -31,8 +31,10 @@ type stageConfig struct {
 	seed  uint64
 	isn   []seq.Num // of A and B; none: by RFC 6528
 	delay time.Duration
-	lose  []int // segments that are lost, from 1
-	data  int   // octets that are sent
+	data  int // octets that are sent
+	// What the network does to segments, counted from 1: they are lost, damaged, doubled, or
+	// late by late times the delay.
+	lose, damage, double, late []int
 }
 
 // stage is one run.
@@ -42,10 +44,12 @@ type stage struct {
 	a, b *sim.Host
 	rec  *ladder.Recorder
 
+	link *sim.Link
+
 	client, server *user
-	loseToo        func(*sim.Packet) bool
-	segments       int      // sent
-	ends           tcp.Time // when the first user closes or aborts, 0: never
+	fateToo        func(*sim.Packet) sim.Fate // what the scenario has the network do
+	segments       int                        // sent
+	ends           tcp.Time                   // when the first user closes or aborts, 0: never
 	state          [2]tcp.State
 	names          map[int]ladder.ID
 }
@@ -62,7 +66,8 @@ func newStage(cfg stageConfig) (*stage, error) {
 	s := &stage{cfg: cfg, w: sim.New(cfg.seed), rec: ladder.NewRecorder(tcp.Closed, tcp.Closed), names: map[int]ladder.ID{}}
 	s.a, s.b = s.w.Host("A", s.hostConfig(0)), s.w.Host("B", s.hostConfig(1))
 	prefix := func(at netip.AddrPort) []netip.Prefix { return []netip.Prefix{netip.PrefixFrom(at.Addr(), 24)} }
-	_, err := s.w.Link(sim.LinkConfig{Delay: cfg.delay, Lose: s.lose},
+	var err error
+	s.link, err = s.w.Link(sim.LinkConfig{Delay: cfg.delay, Rule: s.fate},
 		sim.Port{Host: s.a, Prefixes: prefix(clientAt)}, sim.Port{Host: s.b, Prefixes: prefix(serverAt)})
 	s.rec.Peers = [2]string{"A, the client", "B, the server"}
 	s.w.Watch(s.record)
@@ -82,9 +87,26 @@ func (s *stage) hostConfig(host int) stack.Config {
 	return cfg
 }
 
-func (s *stage) lose(p *sim.Packet) bool {
+// lateBy is how many delays longer a late segment is on its way: so many that an answer to
+// the next is there before it.
+const lateBy = 4
+
+// fate decides what becomes of a segment.
+func (s *stage) fate(p *sim.Packet) sim.Fate {
 	s.segments = p.N
-	return slices.Contains(s.cfg.lose, p.N) || s.loseToo != nil && s.loseToo(p)
+	var f sim.Fate
+	if s.fateToo != nil {
+		f = s.fateToo(p)
+	}
+	f.Lost = f.Lost || slices.Contains(s.cfg.lose, p.N)
+	f.Damaged = f.Damaged || slices.Contains(s.cfg.damage, p.N)
+	if slices.Contains(s.cfg.double, p.N) {
+		f.Copies++
+	}
+	if slices.Contains(s.cfg.late, p.N) {
+		f.Late += lateBy * s.cfg.delay
+	}
+	return f
 }
 
 func (s *stage) peer(h *sim.Host) ladder.Peer {
@@ -117,7 +139,11 @@ func (s *stage) record(e *sim.Event) {
 		}
 	case sim.Arrive:
 		if e.Packet.IsTCP {
-			s.rec.Arrive(e.Time, s.names[e.Packet.ID])
+			id, sent := s.names[e.Packet.ID]
+			if !sent {
+				id = s.rec.Stray(p.Other(), &e.Packet.Segment)
+			}
+			s.rec.Arrive(e.Time, id)
 		}
 	case sim.Lost:
 		if e.Packet.IsTCP {
@@ -125,6 +151,9 @@ func (s *stage) record(e *sim.Event) {
 		}
 	case sim.Drop:
 		s.rec.Rule(e.Time, p, e.Rule)
+		if e.Fault != 0 {
+			s.rec.Note(e.Time, p, "dropped: "+e.Fault.Sentence())
+		}
 	case sim.Retransmit:
 		s.rec.Rule(e.Time, p, e.Rule)
 	case sim.Timeout:
