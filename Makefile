@@ -31,7 +31,11 @@ help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 
 .PHONY: test
-test: fmt-check policy rfc-check lint cross unit race judges ## all that CI runs: every target below up to judges
+test: needs fmt-check policy rfc-check lint cross unit race judges ## all that CI runs: every target below up to judges
+
+.PHONY: needs
+needs: ## install what the tests need beside Go and make (as root), or say what is missing
+	@.ci/needs
 
 .PHONY: fmt-check
 fmt-check: ## is every file formatted?
@@ -84,9 +88,12 @@ fuzz: ## every fuzz target for FUZZTIME (1m); FUZZ=regexp picks some
 	done
 
 .PHONY: bench
-bench: ## benchmarks; BENCH=regexp picks some
+bench: ## benchmarks in memory beside the kernel's loopback, and over TUN (root); BENCH=regexp picks some
 	@uname -srm; sed -n 's/^model name.*: //p' /proc/cpuinfo 2>/dev/null | sort | uniq -c || true; $(GO) version
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem $(PACKAGES)
+	@if [ "$$(id -u)" = 0 ] && [ -c /dev/net/tun ]; then $(GO) build -o bin/vitro ./cmd/vitro && \
+		for mtu in 1500 9000 65535; do unshare --net bin/vitro bench --tun vitro0 --addr 10.1.0.2/24 --mtu $$mtu; done; \
+	else echo "not root, or no /dev/net/tun: nothing is measured over a TUN"; fi
 
 .PHONY: cover
 cover: ## which statements no test reaches: coverage.out, and the sum
