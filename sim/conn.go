@@ -100,6 +100,16 @@ func (c *Conn) Close() error {
 	return c.conn.Close(c.host.world.now)
 }
 
+// SetHopLimit is stack.Conn.SetHopLimit, for all that is sent from now on.
+func (c *Conn) SetHopLimit(hops uint8) error {
+	if c.gone() {
+		return tcp.ErrNotExist
+	}
+	c.host.called(fmt.Sprintf("set hop limit %d", hops))
+	c.conn.SetHopLimit(hops)
+	return nil
+}
+
 // Abort is stack.Conn.Abort: a reset ends the connection.
 func (c *Conn) Abort() error {
 	if c.gone() {

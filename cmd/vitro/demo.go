@@ -168,16 +168,14 @@ func (f *demoFlags) run(cmd *cobra.Command) error {
 	case isn != nil && !cmd.Flags().Changed("seed"):
 		f.seed = 1
 	}
-	s, err := newStage(stageConfig{seed: f.seed, isn: isn, delay: f.delay, data: f.data,
+	s := newStage(stageConfig{seed: f.seed, isn: isn, delay: f.delay, data: f.data,
 		lose: f.lose, damage: f.damage, double: f.double, late: f.late})
-	if err != nil {
-		return err
-	}
 	s.rec.Sentence, s.rec.Clause = sc.sentence, sc.clause
 	events := newEventLog(s)
 	capture := newPacketLog(s)
-	sc.play(s)
-	s.w.Run(tcp.Never)
+	if err := sc.run(s); err != nil {
+		return err
+	}
 
 	from, to, err := f.bounds(s)
 	if err != nil {

@@ -126,16 +126,15 @@ func TestEnds(t *testing.T) {
 		"lost-last-ack":      {{tcp.FinWait1, tcp.FinWait2, tcp.TimeWait}, {tcp.CloseWait, tcp.LastAck}},
 		"lost-syn":           {{tcp.SynSent, tcp.Established}, {tcp.SynReceived, tcp.Established}},
 		"old-duplicate":      {{tcp.SynSent, tcp.Established}, {tcp.SynReceived, tcp.Listen, tcp.SynReceived, tcp.Established}},
+		"hop-limit":          {{tcp.SynSent, tcp.Established, tcp.TimeWait}, {tcp.SynReceived, tcp.LastAck}},
 		"half-open":          {{tcp.Established, tcp.SynSent, tcp.Established}, {tcp.Established, tcp.SynReceived, tcp.Established}},
 	}
 	for _, sc := range scenarios {
 		for seed := range uint64(20) {
-			s, err := newStage(stageConfig{seed: seed, delay: defaultDelay, data: int(seed) * 100})
-			if err != nil {
+			s := newStage(stageConfig{seed: seed, delay: defaultDelay, data: int(seed) * 100})
+			if err := sc.run(s); err != nil {
 				t.Fatal(err)
 			}
-			sc.play(s)
-			s.w.Run(tcp.Never)
 			if s.state != [2]tcp.State{} {
 				t.Errorf("%s, seed %d: ends in %v", sc.name, seed, s.state)
 			}
@@ -180,12 +179,10 @@ func TestStoryEndsWell(t *testing.T) {
 					cfg := stageConfig{seed: 1, delay: defaultDelay, data: 3000}
 					harm[i](&cfg, n)
 					harm[k](&cfg, m)
-					s, err := newStage(cfg)
-					if err != nil {
+					s := newStage(cfg)
+					if err := scenarios[0].run(s); err != nil {
 						t.Fatal(err)
 					}
-					playStory(s)
-					s.w.Run(tcp.Never)
 					if s.state != [2]tcp.State{} || s.server == nil || s.server.got != 3000 || s.client.conn.Err() != nil {
 						t.Errorf("%+v: ends in %v, client %v", cfg, s.state, s.client.conn.Err())
 					}

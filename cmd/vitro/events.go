@@ -94,6 +94,9 @@ func newPacketLog(s *stage) *packetLog {
 				l.states[e.Host] = e.Host.Name + " has not used what came: " + e.Rule.String()
 			}
 		case sim.Depart:
+			if e.Packet.Link != s.link {
+				return // behind the router it would be there twice
+			}
 			comment := l.states[e.Host]
 			delete(l.states, e.Host)
 			comment = strings.TrimSpace(comment + "\n" + fateText(&e.Packet.Fate))

@@ -13,40 +13,54 @@ type scenario struct {
 	sentence string
 	clause   string
 	play     func(*stage)
+	routed   bool // there is a router between A and B
+}
+
+// run lives the scenario to its end.
+func (sc *scenario) run(s *stage) error {
+	if err := s.join(sc.routed); err != nil {
+		return err
+	}
+	sc.play(s)
+	s.w.Run(tcp.Never)
+	return nil
 }
 
 // scenarios are the stories of vitro demo. The first is the default.
 var scenarios = []scenario{
 	{
 		"story", "A connection is born by a three-way handshake and dies by a four-way close.",
-		"RFC 9293 sections 3.5 and 3.6, figures 6 and 12", playStory,
+		"RFC 9293 sections 3.5 and 3.6, figures 6 and 12", playStory, false,
 	}, {
 		"simultaneous-open", "Both users open at the same time, the two SYNs cross, and one connection comes of it.",
-		"RFC 9293 section 3.5, figure 7", playSimultaneousOpen,
+		"RFC 9293 section 3.5, figure 7", playSimultaneousOpen, false,
 	}, {
 		"simultaneous-close", "Both users close at the same time, the two FINs cross, and both ends wait for 2 MSL.",
-		"RFC 9293 section 3.6, figure 13", playSimultaneousClose,
+		"RFC 9293 section 3.6, figure 13", playSimultaneousClose, false,
 	}, {
 		"refused", "Nobody listens: the SYN is answered by a reset.",
-		"RFC 9293 sections 3.5.2 and 3.10.7.1", playRefused,
+		"RFC 9293 sections 3.5.2 and 3.10.7.1", playRefused, false,
 	}, {
 		"reset", "One user aborts: a reset ends the connection at once, with nothing to wait for.",
-		"RFC 9293 sections 3.10.5 and 3.5.3", playReset,
+		"RFC 9293 sections 3.10.5 and 3.5.3", playReset, false,
 	}, {
 		"half-close", "One user closes and goes on reading: the other sends for as long as it likes.",
-		"RFC 9293 section 3.6.1", playHalfClose,
+		"RFC 9293 section 3.6.1", playHalfClose, false,
 	}, {
 		"lost-last-ack", "The last ACK is lost: the FIN comes again, is acknowledged again, and 2 MSL begin anew.",
-		"RFC 9293 section 3.10.7.4 fifth", playLostLastAck,
+		"RFC 9293 section 3.10.7.4 fifth", playLostLastAck, false,
 	}, {
 		"lost-syn", "The first SYN is lost: it is sent again when its acknowledgment does not come.",
-		"RFC 6298 section 2.1", playLostSyn,
+		"RFC 6298 section 2.1", playLostSyn, false,
 	}, {
 		"old-duplicate", "A SYN of an earlier connection arrives first: the answer to it does not fit, and is refused.",
-		"RFC 9293 section 3.5, figure 8", playOldDuplicate,
+		"RFC 9293 section 3.5, figure 8", playOldDuplicate, false,
+	}, {
+		"hop-limit", "A segment outlives its hops: a router drops it and tells its sender, who lets the next live longer.",
+		"RFC 9293 sections 3.9.2 and 3.9.2.2, RFC 1812 section 5.3.1", playHopLimit, true,
 	}, {
 		"half-open", "One end crashes and forgets; its next SYN finds the other end in a connection that is no more.",
-		"RFC 9293 section 3.5.1, figure 9", playHalfOpen,
+		"RFC 9293 section 3.5.1, figure 9", playHalfOpen, false,
 	},
 }
 
@@ -132,6 +146,14 @@ func playOldDuplicate(s *stage) {
 		return f
 	}
 	playStory(s)
+}
+
+func playHopLimit(s *stage) {
+	s.w.At(0, func() { s.listen(s.closeAfterPeer) })
+	s.w.At(0, func() {
+		s.connectWith(stack.ConnOptions{HopLimit: 1}, s.sendAndClose)
+		s.client.softError = func() { must(struct{}{}, s.client.conn.SetHopLimit(wire.DefaultHopLimit)) }
+	})
 }
 
 func playHalfOpen(s *stage) {

@@ -62,7 +62,7 @@ func serve(cmd *cobra.Command, dir string, tun *tunFlags, port uint16) error {
 	if err != nil {
 		return err
 	}
-	defer s.Close()
+	defer finish(s)
 	l, err := s.Listen("tcp", net.JoinHostPort("", strconv.Itoa(int(port))))
 	if err != nil {
 		return err

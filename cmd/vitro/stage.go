@@ -20,6 +20,7 @@ import (
 var (
 	clientAt = netip.MustParseAddrPort("10.0.0.1:49152")
 	serverAt = netip.MustParseAddrPort("10.0.0.2:80")
+	routerAt = netip.MustParseAddrPort("10.0.0.254:0")
 )
 
 // isnStep lies between the initial sequence numbers of two connections of one host, where
@@ -44,7 +45,10 @@ type stage struct {
 	a, b *sim.Host
 	rec  *ladder.Recorder
 
-	link *sim.Link
+	link   *sim.Link // of A
+	router *sim.Host // between A and B, or nil
+	atHand ladder.ID // the segment that has reached the router, until it departs again
+	held   bool
 
 	client, server *user
 	fateToo        func(*sim.Packet) sim.Fate // what the scenario has the network do
@@ -62,16 +66,38 @@ func (s *stage) pause() time.Duration { return max(time.Second, 4*s.cfg.delay) }
 // the acknowledgment has arrived, and the FIN-WAIT-2 state can be seen.
 func (s *stage) think() time.Duration { return max(3*s.cfg.delay, 30*time.Millisecond) }
 
-func newStage(cfg stageConfig) (*stage, error) {
+func newStage(cfg stageConfig) *stage {
 	s := &stage{cfg: cfg, w: sim.New(cfg.seed), rec: ladder.NewRecorder(tcp.Closed, tcp.Closed), names: map[int]ladder.ID{}}
 	s.a, s.b = s.w.Host("A", s.hostConfig(0)), s.w.Host("B", s.hostConfig(1))
-	prefix := func(at netip.AddrPort) []netip.Prefix { return []netip.Prefix{netip.PrefixFrom(at.Addr(), 24)} }
-	var err error
-	s.link, err = s.w.Link(sim.LinkConfig{Delay: cfg.delay, Rule: s.fate},
-		sim.Port{Host: s.a, Prefixes: prefix(clientAt)}, sim.Port{Host: s.b, Prefixes: prefix(serverAt)})
 	s.rec.Peers = [2]string{"A, the client", "B, the server"}
 	s.w.Watch(s.record)
-	return s, err
+	return s
+}
+
+// join joins A and B: by one link, or by two with a router between them. What the flags have
+// the network do happens on the first.
+func (s *stage) join(routed bool) error {
+	port := func(h *sim.Host, at netip.AddrPort) sim.Port {
+		return sim.Port{Host: h, Prefixes: []netip.Prefix{netip.PrefixFrom(at.Addr(), 24)}}
+	}
+	a, b := port(s.a, clientAt), port(s.b, serverAt)
+	cfg := sim.LinkConfig{Delay: s.cfg.delay, Rule: s.fate}
+	var err error
+	if !routed {
+		s.link, err = s.w.Link(cfg, a, b)
+		return err
+	}
+	s.router = s.w.Host("R", stack.Config{Forward: true})
+	one := func(at netip.AddrPort) []netip.Prefix { return []netip.Prefix{netip.PrefixFrom(at.Addr(), 32)} }
+	all := []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0")}
+	a.Prefixes, a.Routes = one(clientAt), all
+	b.Prefixes, b.Routes = one(serverAt), all
+	cfg.Delay /= 2
+	if s.link, err = s.w.Link(cfg, a, sim.Port{Host: s.router, Prefixes: one(routerAt), Routes: one(clientAt)}); err != nil {
+		return err
+	}
+	_, err = s.w.Link(sim.LinkConfig{Delay: s.cfg.delay - cfg.Delay}, sim.Port{Host: s.router, Routes: one(serverAt)}, b)
+	return err
 }
 
 func (s *stage) hostConfig(host int) stack.Config {
@@ -118,6 +144,10 @@ func (s *stage) peer(h *sim.Host) ladder.Peer {
 
 // record hands an event to the recorder.
 func (s *stage) record(e *sim.Event) {
+	if e.Host == s.router {
+		s.recordRouter(e)
+		return
+	}
 	p := s.peer(e.Host)
 	switch e.Kind {
 	case sim.Call:
@@ -165,6 +195,29 @@ func (s *stage) record(e *sim.Event) {
 	}
 }
 
+// recordRouter keeps the name of a segment over the router: what departs from it is what has
+// arrived, and what does not has come to its end there.
+func (s *stage) recordRouter(e *sim.Event) {
+	switch e.Kind {
+	case sim.Arrive:
+		if e.Packet.IsTCP {
+			s.atHand, s.held = s.names[e.Packet.ID], true
+		}
+	case sim.Depart:
+		if e.Packet.IsTCP {
+			s.names[e.Packet.ID] = s.atHand
+		} else if s.held {
+			s.rec.Lost(e.Time, s.atHand) // it sends an ICMP error instead
+		}
+		s.held = false
+	case sim.Lost:
+		if e.Packet.IsTCP {
+			s.rec.Lost(e.Time, s.names[e.Packet.ID])
+		}
+	case sim.Call, sim.Note, sim.State, sim.Drop, sim.Retransmit, sim.Timeout, sim.Crash:
+	}
+}
+
 // timeouts names the timers that run out most, as RFC 9293 section 3.10.8 does.
 var timeouts = map[tcp.Rule]string{
 	tcp.RuleRetransmitTimeout: "retransmission timeout",
@@ -188,13 +241,15 @@ func must[T any](v T, err error) T {
 }
 
 // user is who has one end of a connection: it reads all that arrives, and says how the
-// connection ends when that is not in order. Each function may be nil, and is called once.
+// connection ends when that is not in order. Each function may be nil, and is called once
+// where it does not say more.
 type user struct {
 	s           *stage
 	host        *sim.Host
 	conn        *sim.Conn
 	established func()
 	peerClosed  func()
+	softError   func() // every time
 
 	got    int    // octets that have come
 	unsent int    // octets that the send buffer has not taken yet
@@ -229,9 +284,23 @@ func (u *user) signal(sig tcp.Signal) {
 	if sig&tcp.SignalPeerClosed != 0 {
 		once(&u.peerClosed)
 	}
+	if sig&tcp.SignalSoftError != 0 {
+		u.host.Note(softText(u.conn.Status().Soft.Reason))
+		if u.softError != nil {
+			u.softError()
+		}
+	}
 	if err := u.conn.Err(); err != nil && !errors.Is(err, tcp.ErrAborted) && sig&tcp.SignalClosed != 0 {
 		u.host.Note(err.Error())
 	}
+}
+
+// softText names what the user is told of while the connection goes on.
+func softText(r tcp.SoftReason) string {
+	if r == tcp.ExcessiveRetransmissions {
+		return r.String()
+	}
+	return "ICMP: " + r.String()
 }
 
 func (u *user) push() {
@@ -277,8 +346,10 @@ func (s *stage) closeAfterPeer(u *user) {
 }
 
 // connect has A's user connect, and calls act when it is connected and a pause has passed.
-func (s *stage) connect(act func(*user)) {
-	s.client = s.newUser(s.a, must(s.a.Dial(clientAt, serverAt, stack.ConnOptions{})))
+func (s *stage) connect(act func(*user)) { s.connectWith(stack.ConnOptions{}, act) }
+
+func (s *stage) connectWith(o stack.ConnOptions, act func(*user)) {
+	s.client = s.newUser(s.a, must(s.a.Dial(clientAt, serverAt, o)))
 	s.client.established = func() { s.w.After(s.pause(), func() { act(s.client) }) }
 }
 
