@@ -124,3 +124,44 @@ func judge(t *testing.T, tshark string, args []string) (warnings []string, comme
 	}
 	return warnings, comments
 }
+
+// comments reads a capture and returns the last line of each packet's comment, which says what
+// becomes of it.
+func comments(t *testing.T, file string) (list []string) {
+	t.Helper()
+	r, err := pcapgo.NewNgReader(strings.NewReader(file), pcapgo.DefaultNgReaderOptions)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for {
+		_, _, opts, err := r.ReadPacketDataWithOptions()
+		if errors.Is(err, io.EOF) {
+			return list
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := strings.Join(opts.Comments, "\n")
+		list = append(list, text[strings.LastIndexByte(text, '\n')+1:])
+	}
+}
+
+// The capture says what the network does to a segment.
+func TestCaptureOfFates(t *testing.T) {
+	for flag, want := range map[string]string{"lose": "lost on its way", "damage": "damaged on its way", "double": "doubled on its way", "late": "late"} {
+		list := comments(t, demo(t, "--"+flag, "2", "--pcap", "-"))
+		for i, text := range list {
+			if got := strings.HasSuffix(text, " "+want+"."); got != (i == 1) {
+				t.Errorf("--%s 2: packet %d: %q", flag, i+1, text)
+			}
+		}
+	}
+}
+
+// On a path of two links each packet is in the capture once: the seven of the story, the SYN
+// that dies, and the router's word of it.
+func TestCaptureBeforeRouter(t *testing.T) {
+	if n := len(comments(t, demo(t, "--scenario", "hop-limit", "--pcap", "-"))); n != 9 {
+		t.Errorf("%d packets", n)
+	}
+}
