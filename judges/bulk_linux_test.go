@@ -72,10 +72,6 @@ func (w *world) curl(t testing.TB, in io.Reader, out io.Writer, args ...string) 
 	}
 }
 
-func rate(n int, start time.Time) string {
-	return fmt.Sprintf("%.0f MB/s", float64(n)/1e6/time.Since(start).Seconds())
-}
-
 // 200 MB down and up, whoever is the client: curl of a server on vitro, and package http on
 // vitro of a server on the kernel's sockets.
 func TestKernelBulk(t *testing.T) {
