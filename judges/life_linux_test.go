@@ -360,6 +360,8 @@ func TestKernelZeroWindow(t *testing.T) {
 					t.Fatalf("%d octets were written though nobody reads: %v", n, err)
 				case <-pauseEnds.C:
 				}
+				// A probe comes after the RTO, which is long on a busy machine.
+				eventually(t, "two probes are answered", func() bool { return closed.count[dir].Load() >= 3 })
 				if vitroReads {
 					if st := v.Status(); st.RcvWnd>>st.RcvShift != 0 || st.Unread == 0 {
 						t.Errorf("vitro offers %d octets with %d unread", st.RcvWnd, st.Unread)
@@ -367,8 +369,8 @@ func TestKernelZeroWindow(t *testing.T) {
 				} else if st := v.Status(); st.State != tcp.Established || st.SndWnd != 0 || st.Probes == 0 || st.Unsent == 0 {
 					t.Errorf("vitro is %v, SND.WND %d, with %d octets unsent and %d probes", st.State, st.SndWnd, st.Unsent, st.Probes)
 				}
-				if c := closed.count[dir].Load(); c < 3 || c > 100 {
-					t.Errorf("%d segments with window 0 in %v, want an answer to each of some probes", c, pause)
+				if c := closed.count[dir].Load(); c > 100 {
+					t.Errorf("%d segments with window 0 in %v, want one, and an answer to each of some probes", c, pause)
 				}
 				if got, err := readDigest(reader); got != want || err != nil {
 					t.Errorf("read %s, %v; want %s", got, err, want)
