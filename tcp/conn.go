@@ -225,7 +225,7 @@ func (c *Conn) drop(now Time, seg *wire.Segment, rule Rule) {
 func (c *Conn) flush() {
 	c.snd.queue.release(&c.cfg.pool)
 	c.rcv.queue.release(&c.cfg.pool)
-	c.rcv.held = nil
+	c.dropHeld()
 	c.rtx = retransmitVars{}
 }
 

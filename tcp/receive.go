@@ -3,12 +3,7 @@ package tcp
 // What arrives: the acceptability test and the text of a segment (RFC 9293 section
 // 3.10.7.4, first and seventh), RECEIVE (3.10.3), and when to acknowledge (3.8.6.3).
 
-import (
-	"slices"
-
-	"github.com/vitro-net/vitro/seq"
-	"github.com/vitro-net/vitro/wire"
-)
+import "github.com/vitro-net/vitro/wire"
 
 // ReceiveEnd says what becomes of text that arrives when the user reads no more.
 type ReceiveEnd uint8
@@ -19,19 +14,6 @@ const (
 	Discard                   // text is acknowledged and thrown away
 	Gone                      // text resets the connection, RFC 9293 section 3.6.1
 )
-
-// span is a range of sequence numbers that has been received: from start, up to but not
-// including end. Its turn is larger the later the last of it came.
-type span struct {
-	start, end seq.Num
-	turn       uint32
-}
-
-func (s span) block() wire.SACKBlock { return wire.SACKBlock{Left: s.start, Right: s.end} }
-
-// maxSpans bounds how many ranges are held out of order; those farthest from RCV.NXT go
-// first. It bounds the work a segment can cause (CVE-2018-5390).
-const maxSpans = 64
 
 // acceptable is Table 6 of RFC 9293.
 func (c *Conn) acceptable(seg *wire.Segment) bool {
@@ -113,7 +95,7 @@ func (c *Conn) receiveText(now Time, seg *wire.Segment) {
 		return
 	}
 	if n > 0 {
-		c.store(seg.Seq, seg.Text)
+		c.store(seg.Text)
 		c.advance(n)
 		c.delayAck(now, seg)
 	}
@@ -123,14 +105,14 @@ func (c *Conn) receiveText(now Time, seg *wire.Segment) {
 	c.noteFIN(seg)
 }
 
-// store puts text that begins at s into the buffer.
-func (c *Conn) store(s seq.Num, text []byte) {
+// store puts text behind what the user has not read.
+func (c *Conn) store(text []byte) {
 	if c.rcv.shut != Reading {
 		return
 	}
-	off := c.rcv.queue.n + s.Sub(c.rcv.nxt)
-	c.rcv.queue.reserve(&c.cfg.pool, off+uint32(len(text)))
-	c.rcv.queue.writeAt(off, text)
+	q := &c.rcv.queue
+	q.reserve(&c.cfg.pool, q.n+uint32(len(text)))
+	q.writeAt(q.n, text)
 }
 
 // advance moves RCV.NXT over n octets; the right edge of the window stays.
@@ -143,92 +125,13 @@ func (c *Conn) advance(n uint32) {
 	c.signal |= SignalReadable
 }
 
-// hold keeps what has arrived before its turn (SHLD-31), within the window and within
-// maxSpans. Text of a SYN is held likewise until ESTABLISHED, section 3.5.
-func (c *Conn) hold(now Time, seg *wire.Segment) {
-	if n := len(seg.Text); n > 0 {
-		c.rcv.turn++
-		if !c.addSpan(span{seg.Seq, seg.Seq.Add(uint32(n)), c.rcv.turn}) {
-			c.drop(now, seg, RuleTooManySpans)
-			return
-		}
-		c.store(seg.Seq, seg.Text)
-	}
-	c.noteFIN(seg)
-}
-
-// addSpan inserts s into the ordered, disjoint spans and reports whether it is kept.
-func (c *Conn) addSpan(s span) bool {
-	held := c.rcv.held
-	i := 0
-	for i < len(held) && held[i].end.Less(s.start) {
-		i++
-	}
-	j := i
-	for j < len(held) && held[j].start.LessEq(s.end) {
-		s.start, s.end = seq.Min(s.start, held[j].start), seq.Max(s.end, held[j].end)
-		j++
-	}
-	if i == j && len(held) == maxSpans {
-		if i == len(held) {
-			return false
-		}
-		held = held[:len(held)-1]
-	}
-	c.rcv.held = slices.Replace(held, i, min(j, len(held)), s)
-	return true
-}
-
-// mergeHeld takes in what was held and now follows in order. "Process them all before
-// sending any ACK" (MUST-59); filling a gap is acknowledged at once (RFC 5681 section 4.2).
-func (c *Conn) mergeHeld() {
-	k := 0
-	for k < len(c.rcv.held) && c.rcv.held[k].start.LessEq(c.rcv.nxt) {
-		if end := c.rcv.held[k].end; c.rcv.nxt.Less(end) {
-			c.advance(end.Sub(c.rcv.nxt))
-		}
-		k++
-	}
-	if k == 0 {
-		c.oweAck() // a segment while there is a gap
-		return
-	}
-	c.rcv.held = slices.Delete(c.rcv.held, 0, k)
-	if len(c.rcv.held) == 0 {
-		c.rcv.held = nil
-	}
-	c.oweAck()
-}
-
-// noteFIN remembers where the peer's FIN is. A FIN below something already received is
-// none: the peer contradicts itself, or somebody else has forged it, and then the true one
-// is still to come.
-func (c *Conn) noteFIN(seg *wire.Segment) {
-	if seg.Flags&wire.FIN == 0 || c.rcv.finSeen || c.rcv.finHeld && c.rcv.nxt.LessEq(c.rcv.fin) {
-		return
-	}
-	at := seg.Seq.Add(uint32(len(seg.Text)))
-	if at.Less(c.rcv.nxt) {
-		return
-	}
-	if n := len(c.rcv.held); n > 0 && at.Less(c.rcv.held[n-1].end) {
-		return
-	}
-	c.rcv.finHeld, c.rcv.fin = true, at
-}
-
-// finArrived reports whether the peer's FIN is next.
-func (c *Conn) finArrived() bool {
-	return c.rcv.finHeld && !c.rcv.finSeen && c.rcv.fin == c.rcv.nxt
-}
-
 // advanceOverFIN: "signal the user 'connection closing' [...], advance RCV.NXT over the
 // FIN, and send an acknowledgment for the FIN."
 func (c *Conn) advanceOverFIN() {
 	c.rcv.finSeen = true
 	c.rcv.nxt++
 	c.rcv.wnd -= min(1, c.rcv.wnd)
-	c.rcv.held = nil
+	c.dropHeld()
 	c.signal |= SignalPeerClosed | SignalReadable // MUST-12
 	c.oweAck()
 }
@@ -272,7 +175,7 @@ func (c *Conn) takeText(p []byte) int {
 // consumed is called when octets have left the receive queue.
 func (c *Conn) consumed() {
 	c.leaveUrgent()
-	if c.rcv.queue.n == 0 && len(c.rcv.held) == 0 {
+	if c.rcv.queue.n == 0 {
 		c.rcv.queue.release(&c.cfg.pool)
 	}
 	if !c.rcv.finSeen && c.windowUpdateDue() {
@@ -286,5 +189,6 @@ func (c *Conn) unread() uint32 { return c.rcv.queue.n }
 // dropUnread throws away what waits for the user.
 func (c *Conn) dropUnread() {
 	c.rcv.queue.drop(c.rcv.queue.n)
+	c.dropHeldText()
 	c.consumed()
 }

@@ -8,7 +8,7 @@ import "math/bits"
 // has none.
 
 const (
-	minRing  = 1 << 11
+	minRing  = 1 << 9
 	poolKeep = 8 << 20 // octets a pool keeps for later
 )
 
@@ -45,8 +45,7 @@ func (p *pool) put(b []byte) {
 // BuffersInUse returns how many octets of buffer the connections of cfg hold now.
 func (cfg *Config) BuffersInUse() int { return cfg.pool.out }
 
-// ring holds n octets in order, the first at head. What lies behind them, up to the
-// ring's size, may hold octets that arrived out of order; the ring does not know which.
+// ring holds n octets in order, the first at head.
 type ring struct {
 	buf  []byte
 	head uint32
@@ -84,6 +83,14 @@ func (r *ring) writeAt(off uint32, text []byte) {
 	at := (r.head + off) & r.mask()
 	k := copy(r.buf[at:], text)
 	copy(r.buf, text[k:])
+}
+
+// extend adds front octets before the first and back octets behind the last, to be written
+// by writeAt.
+func (r *ring) extend(p *pool, front, back uint32) {
+	r.reserve(p, r.n+front+back)
+	r.head = (r.head - front) & r.mask()
+	r.n += front + back
 }
 
 // view returns n octets from offset off on, in two parts where the ring wraps.

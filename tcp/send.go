@@ -34,7 +34,7 @@ func (c *Conn) queueFIN(now Time) {
 func (c *Conn) flushSendSide() {
 	c.snd.queue.release(&c.cfg.pool)
 	c.rtx = retransmitVars{}
-	c.rcv.held = nil
+	c.dropHeld()
 	if c.rcv.queue.n == 0 {
 		c.rcv.queue.release(&c.cfg.pool)
 	}

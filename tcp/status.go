@@ -77,8 +77,10 @@ func (c *Conn) Status() Status {
 	if c.snd.mss > 0 {
 		s.MSS = c.mss()
 	}
-	for _, h := range c.rcv.held {
+	for i := range c.rcv.held {
+		h := &c.rcv.held[i]
 		s.OutOfOrder += h.end.Sub(h.start)
+		s.Buffered += uint32(len(h.text.buf))
 	}
 	return s
 }
