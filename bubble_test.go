@@ -452,7 +452,7 @@ func TestCloseWakesEveryone(t *testing.T) {
 				packets.Add(1)
 			}
 		}
-		trace := &tcp.Trace{Timeout: func(*tcp.Conn, tcp.Time, tcp.Rule) {
+		trace := &tcp.Trace{Timeout: func(tcp.Observed, tcp.Time, tcp.Rule) {
 			if late.Load() {
 				timeouts.Add(1)
 			}

@@ -94,7 +94,7 @@ func ExampleStack_Listen() {
 
 // Each change of state names the sentence of the RFC that makes it.
 func ExampleConfig_trace() {
-	trace := &tcp.Trace{Become: func(_ *tcp.Conn, _ tcp.Time, from, to tcp.State, rule tcp.Rule) {
+	trace := &tcp.Trace{Become: func(_ tcp.Observed, _ tcp.Time, from, to tcp.State, rule tcp.Rule) {
 		fmt.Println(from, "->", to, "by", rule)
 	}}
 	client, _ := hosts(vitro.Config{Trace: trace})

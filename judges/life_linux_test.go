@@ -170,7 +170,7 @@ type states struct {
 }
 
 func (s *states) trace() *tcp.Trace {
-	return &tcp.Trace{Become: func(_ *tcp.Conn, _ tcp.Time, _, to tcp.State, _ tcp.Rule) {
+	return &tcp.Trace{Become: func(_ tcp.Observed, _ tcp.Time, _, to tcp.State, _ tcp.Rule) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.been = append(s.been, to.String())

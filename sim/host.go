@@ -180,26 +180,26 @@ func (h *Host) trace(user *tcp.Trace) *tcp.Trace {
 	}
 	u, w := *user, h.world
 	return &tcp.Trace{
-		Become: func(c *tcp.Conn, now tcp.Time, from, to tcp.State, rule tcp.Rule) {
+		Become: func(c tcp.Observed, now tcp.Time, from, to tcp.State, rule tcp.Rule) {
 			w.tell(&Event{Kind: State, Host: h, Flow: c.Flow(), From: from, To: to, Rule: rule})
 			if u.Become != nil {
 				u.Become(c, now, from, to, rule)
 			}
 		},
-		Drop: func(c *tcp.Conn, now tcp.Time, seg *wire.Segment, rule tcp.Rule) {
+		Drop: func(c tcp.Observed, now tcp.Time, seg *wire.Segment, rule tcp.Rule) {
 			h.told[rule]++
 			w.tell(&Event{Kind: Drop, Host: h, Flow: c.Flow(), Packet: h.packet, Rule: rule})
 			if u.Drop != nil {
 				u.Drop(c, now, seg, rule)
 			}
 		},
-		Retransmit: func(c *tcp.Conn, now tcp.Time, first seq.Num, n uint32, rule tcp.Rule) {
+		Retransmit: func(c tcp.Observed, now tcp.Time, first seq.Num, n uint32, rule tcp.Rule) {
 			w.tell(&Event{Kind: Retransmit, Host: h, Flow: c.Flow(), First: first, Len: n, Rule: rule})
 			if u.Retransmit != nil {
 				u.Retransmit(c, now, first, n, rule)
 			}
 		},
-		Timeout: func(c *tcp.Conn, now tcp.Time, rule tcp.Rule) {
+		Timeout: func(c tcp.Observed, now tcp.Time, rule tcp.Rule) {
 			w.tell(&Event{Kind: Timeout, Host: h, Flow: c.Flow(), Rule: rule})
 			if u.Timeout != nil {
 				u.Timeout(c, now, rule)

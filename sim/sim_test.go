@@ -377,7 +377,7 @@ func TestLinkRefusesWhatCannotBe(t *testing.T) {
 func TestTraceOfTheOwner(t *testing.T) {
 	w := sim.New(1)
 	states := 0
-	trace := &tcp.Trace{Become: func(*tcp.Conn, tcp.Time, tcp.State, tcp.State, tcp.Rule) { states++ }}
+	trace := &tcp.Trace{Become: func(tcp.Observed, tcp.Time, tcp.State, tcp.State, tcp.Rule) { states++ }}
 	a, b := w.Host("A", stack.Config{TCP: tcp.Config{Trace: trace}}), w.Host("B", stack.Config{})
 	link(t, w, sim.LinkConfig{}, port(a, "10.0.0.1/24"), port(b, "10.0.0.2/24"))
 	events := 0

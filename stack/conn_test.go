@@ -132,8 +132,8 @@ func TestTraceOfTheOwner(t *testing.T) {
 	cfg := config()
 	var became, dropped int
 	cfg.TCP.Trace = &tcp.Trace{
-		Become: func(*tcp.Conn, tcp.Time, tcp.State, tcp.State, tcp.Rule) { became++ },
-		Drop:   func(*tcp.Conn, tcp.Time, *wire.Segment, tcp.Rule) { dropped++ },
+		Become: func(tcp.Observed, tcp.Time, tcp.State, tcp.State, tcp.Rule) { became++ },
+		Drop:   func(tcp.Observed, tcp.Time, *wire.Segment, tcp.Rule) { dropped++ },
 	}
 	x := newSeat(t, cfg)
 	o := open(t, x, 1)

@@ -100,13 +100,13 @@ func (s *Stack) countRules() {
 		user = *s.cfg.TCP.Trace
 	}
 	trace := user
-	trace.Drop = func(c *tcp.Conn, now tcp.Time, seg *wire.Segment, rule tcp.Rule) {
+	trace.Drop = func(c tcp.Observed, now tcp.Time, seg *wire.Segment, rule tcp.Rule) {
 		s.stats.Rules[rule]++
 		if user.Drop != nil {
 			user.Drop(c, now, seg, rule)
 		}
 	}
-	trace.Become = func(c *tcp.Conn, now tcp.Time, from, to tcp.State, rule tcp.Rule) {
+	trace.Become = func(c tcp.Observed, now tcp.Time, from, to tcp.State, rule tcp.Rule) {
 		s.stats.States[from]--
 		s.stats.States[to]++
 		if user.Become != nil {

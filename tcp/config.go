@@ -100,19 +100,26 @@ type Config struct {
 	pool  pool
 }
 
-// Trace is a set of functions, each called when it is set, at the instant of the event
-// and under the connection's lock: they must not call the connection's methods other
-// than Status, and must not keep the segment. The path of in-order data and its
-// acknowledgment calls none of them.
+// Observed is a connection as a Trace sees it.
+type Observed interface {
+	Flow() wire.Flow
+	State() State
+	Status() Status
+}
+
+// Trace is a set of functions, each called when it is set, at the instant of the event and
+// under the connection's lock: they must not wait, nor call what owns the connection, and must
+// not keep the segment. Connections that share a Config share its Trace. The path of in-order
+// data and its acknowledgment calls none of them.
 type Trace struct {
 	// Become is told of each change of state.
-	Become func(c *Conn, now Time, from, to State, rule Rule)
+	Become func(c Observed, now Time, from, to State, rule Rule)
 	// Drop is told of each segment that arrived and was not used.
-	Drop func(c *Conn, now Time, seg *wire.Segment, rule Rule)
+	Drop func(c Observed, now Time, seg *wire.Segment, rule Rule)
 	// Retransmit is told when octets from first on, n of them, are to be sent again.
-	Retransmit func(c *Conn, now Time, first seq.Num, n uint32, rule Rule)
+	Retransmit func(c Observed, now Time, first seq.Num, n uint32, rule Rule)
 	// Timeout is told when a timer has run out.
-	Timeout func(c *Conn, now Time, rule Rule)
+	Timeout func(c Observed, now Time, rule Rule)
 }
 
 func orDefault[T int | time.Duration](p *T, def T) {

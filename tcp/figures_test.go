@@ -108,7 +108,7 @@ func (p *player) sit(who ladder.Peer, steps []ladder.Step) {
 			isns = isns[1:]
 			return isn
 		},
-		Trace: &tcp.Trace{Become: func(_ *tcp.Conn, now tcp.Time, from, to tcp.State, rule tcp.Rule) {
+		Trace: &tcp.Trace{Become: func(_ tcp.Observed, now tcp.Time, from, to tcp.State, rule tcp.Rule) {
 			p.rec.State(now, who, to, rule)
 			if !tcp.Legal(from, to) {
 				p.t.Errorf("%v goes from %v to %v by %v, which is not in Figure 5", who, from, to, rule)

@@ -65,7 +65,7 @@ func newWorld(t *testing.T, script []byte, forge bool) *world {
 			cfg.UserTimeout, cfg.SynTimeout = -1, -1 // the network may be away for long
 		}
 		cfg.Trace = &tcp.Trace{
-			Become: func(_ *tcp.Conn, _ tcp.Time, from, to tcp.State, r tcp.Rule) {
+			Become: func(_ tcp.Observed, _ tcp.Time, from, to tcp.State, r tcp.Rule) {
 				w.logf("%v: %v -> %v by %v", e.who, from, to, r)
 				w.edges[[2]tcp.State{from, to}] = true
 				if !tcp.Legal(from, to) {
@@ -76,13 +76,13 @@ func newWorld(t *testing.T, script []byte, forge bool) *world {
 					e.edgeSet = false
 				}
 			},
-			Drop: func(_ *tcp.Conn, _ tcp.Time, s *wire.Segment, r tcp.Rule) {
+			Drop: func(_ tcp.Observed, _ tcp.Time, s *wire.Segment, r tcp.Rule) {
 				if r.Clause() == "" || r.Sentence() == "" {
 					w.fail("a drop without a clause: rule %d", r)
 				}
 				w.logf("%v drops %v by %v", e.who, s, r)
 			},
-			Timeout: func(_ *tcp.Conn, _ tcp.Time, r tcp.Rule) { w.logf("%v: timeout, %v", e.who, r) },
+			Timeout: func(_ tcp.Observed, _ tcp.Time, r tcp.Rule) { w.logf("%v: timeout, %v", e.who, r) },
 		}
 		e.c = tcp.New(cfg, flow, 1500)
 		w.ends[i] = e

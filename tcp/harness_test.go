@@ -99,12 +99,12 @@ func newPeer(t *testing.T, s setup) *peer {
 		s.cfg.ISN = func(tcp.Time, wire.Flow) seq.Num { return s.iss }
 	}
 	s.cfg.Trace = &tcp.Trace{
-		Become: func(_ *tcp.Conn, now tcp.Time, _, to tcp.State, rule tcp.Rule) {
+		Become: func(_ tcp.Observed, now tcp.Time, _, to tcp.State, rule tcp.Rule) {
 			if p.rec != nil {
 				p.rec.State(now, ladder.A, to, rule)
 			}
 		},
-		Drop: func(_ *tcp.Conn, now tcp.Time, _ *wire.Segment, rule tcp.Rule) {
+		Drop: func(_ tcp.Observed, now tcp.Time, _ *wire.Segment, rule tcp.Rule) {
 			p.dropped = append(p.dropped, rule.String())
 			if p.rec != nil {
 				p.rec.Rule(now, ladder.A, rule)

@@ -35,8 +35,8 @@ func newCell(t *testing.T) *cell {
 	m.c = tcp.New(&tcp.Config{
 		ISN: isnOf(ourISS),
 		Trace: &tcp.Trace{
-			Become: func(_ *tcp.Conn, _ tcp.Time, _, _ tcp.State, r tcp.Rule) { note("", r) },
-			Drop:   func(_ *tcp.Conn, _ tcp.Time, _ *wire.Segment, r tcp.Rule) { note("drop, ", r) },
+			Become: func(_ tcp.Observed, _ tcp.Time, _, _ tcp.State, r tcp.Rule) { note("", r) },
+			Drop:   func(_ tcp.Observed, _ tcp.Time, _ *wire.Segment, r tcp.Rule) { note("drop, ", r) },
 		},
 	}, flowOfA, 1500)
 	return m
