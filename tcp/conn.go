@@ -35,6 +35,7 @@ type Conn struct {
 
 	state   State
 	opened  OpenMode // how SYN-RECEIVED was reached, MUST-11
+	lived   bool     // it has left CLOSED, and does so once
 	noDelay bool
 	err     Error // why the connection is CLOSED, or 0 when it ended in order
 	signal  Signal
@@ -80,6 +81,7 @@ type receiveVars struct {
 	capacity uint32  // RCV.BUFF
 	shift    uint8   // Rcv.Wind.Shift of RFC 7323
 
+	synSeen bool // the peer's SYN has come: nxt and irs are known
 	urgent  bool // in urgent mode
 	finHeld bool // a FIN has arrived, perhaps out of order
 	finSeen bool // the FIN has been processed
@@ -209,6 +211,7 @@ func (c *Conn) SetHopLimit(hops uint8) { c.hops = hops }
 func (c *Conn) become(now Time, to State, rule Rule) {
 	from := c.state
 	c.state = to
+	c.lived = true
 	if t := c.cfg.Trace; t != nil && t.Become != nil {
 		t.Become(c, now, from, to, rule)
 	}

@@ -17,7 +17,7 @@ import (
 func (c *Conn) Open(now Time, mode OpenMode) error {
 	switch c.state {
 	case Closed:
-		if c.ended() {
+		if c.lived {
 			return ErrNotExist
 		}
 		if mode == Passive {
@@ -513,21 +513,25 @@ func (c *Conn) checkACK(now Time, seg *wire.Segment) bool {
 	case FinWait2:
 		return c.ackEstablished(now, seg)
 	case Closing:
+		news := c.acksSomethingSent(seg)
 		if !c.ackEstablished(now, seg) {
 			return false
 		}
 		if !c.finAcked() {
-			c.drop(now, seg, RuleClosingOther)
+			if !news {
+				c.drop(now, seg, RuleClosingOther)
+			}
 			return false
 		}
 		c.become(now, TimeWait, RuleClosingAcked)
 		c.startTimeWait(now)
 	case LastAck:
+		news := c.acksSomethingSent(seg)
 		switch {
 		case !c.ackEstablished(now, seg):
 		case c.finAcked():
 			c.end(now, RuleLastAckAcked, 0)
-		default:
+		case !news:
 			c.drop(now, seg, RuleClosingOther)
 		}
 		return false

@@ -49,7 +49,7 @@ func (c *Conn) PacketTooBig(now Time, quoted seq.Num, mtu int) bool {
 		floor = minPathMTU6
 	}
 	mtu = max(mtu, floor)
-	if !c.inFlight(quoted) || mtu >= int(c.mtu) {
+	if !c.inFlight(quoted) || mtu >= int(c.pmtu()) {
 		return false
 	}
 	c.setPathMTU(mtu)

@@ -143,6 +143,7 @@ func (c *Conn) receiveSYN(now Time, seg *wire.Segment) {
 	}
 	c.rxTC = seg.TC
 	o := &seg.Options
+	c.rcv.synSeen = true
 	c.irs = seg.Seq
 	c.rcv.nxt = seg.Seq + 1
 	c.rcv.up = c.rcv.nxt

@@ -23,8 +23,11 @@ func (c *Conn) Output(now Time, seg *wire.Segment) bool {
 		return c.outputSYN(now, seg)
 	case SynReceived:
 		return c.outputSYN(now, seg) || c.outputAck(now, seg)
-	case Established, CloseWait, FinWait1, Closing, LastAck:
+	case FinWait1, Closing:
+		// CLOSE in SYN-RECEIVED has led here before our SYN was acknowledged: it may go again.
 		return c.outputSYN(now, seg) || c.outputText(now, seg) || c.outputAck(now, seg)
+	case Established, CloseWait, LastAck:
+		return c.outputText(now, seg) || c.outputAck(now, seg)
 	case FinWait2, TimeWait:
 		return c.outputKeepAlive(now, seg) || c.outputAck(now, seg)
 	}
@@ -63,7 +66,7 @@ func (c *Conn) outputSYN(now Time, seg *wire.Segment) bool {
 	c.reply.owed &^= owedSYN
 	*seg = wire.Segment{Seq: c.iss, Flags: wire.SYN, TC: c.tc, HopLimit: c.hops}
 	window := c.offerable()
-	if c.irs != 0 || c.rcv.nxt != 0 {
+	if c.rcv.synSeen {
 		c.putAck(seg)
 		window = c.rcv.wnd
 	}

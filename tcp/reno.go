@@ -192,7 +192,7 @@ func (c *Conn) ackInRecovery(now Time, acked uint32) {
 		c.cc.cwnd = min(c.cc.ssthresh, max(c.flight(), mss)+mss)
 		return
 	}
-	c.cc.cwnd -= min(acked, c.cc.cwnd-mss)
+	c.cc.cwnd = max(c.cc.cwnd-min(acked, c.cc.cwnd), mss)
 	if acked >= mss {
 		c.cc.cwnd += mss
 	}

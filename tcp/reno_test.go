@@ -451,6 +451,7 @@ func TestPacketTooBig(t *testing.T) { // MUST-16
 	p.must(!end.Less(5381), "all that was in flight goes again; up to %v", end)
 	st := p.c.Status()
 	p.must(st.Cwnd >= 10*960 && !st.Recovering, "it is no congestion; cwnd is %d", st.Cwnd)
+	p.must(!p.c.PacketTooBig(p.now, 1001, 1400) && p.c.Status().PathMTU == 1000, "a later report cannot raise the path; it is %d", p.c.Status().PathMTU)
 	p.c.PacketTooBig(p.now, 1001, 68)
 	p.must(p.c.Status().PathMTU == 576, "a report cannot lower the path below 576; it is %d", p.c.Status().PathMTU)
 	p = established(t, setup{v6: true})

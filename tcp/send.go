@@ -40,9 +40,6 @@ func (c *Conn) flushSendSide() {
 	}
 }
 
-// ended reports that the connection has lived and is CLOSED.
-func (c *Conn) ended() bool { return c.err != 0 || c.irs != 0 || c.iss != 0 }
-
 // whyClosed is what calls return in CLOSED.
 func (c *Conn) whyClosed() error {
 	switch {

@@ -126,7 +126,6 @@ func (h TCP) SetSeq(v seq.Num)     { be.PutUint32(h[4:], uint32(v)) }
 func (h TCP) SetAck(v seq.Num)     { be.PutUint32(h[8:], uint32(v)) }
 func (h TCP) SetDataOffset(n int)  { h[12] = uint8(n/4) << 4 } // in octets; clears the reserved bits
 func (h TCP) SetFlags(v Flags)     { h[13] = uint8(v) }
-func (h TCP) SetWnd(v uint16)      { be.PutUint16(h[14:], v) }
 func (h TCP) SetChecksum(v uint16) { be.PutUint16(h[16:], v) }
 func (h TCP) SetUp(v uint16)       { be.PutUint16(h[18:], v) }
 func (h TCP) Options() []byte      { return h[TCPHeaderLen:h.DataOffset()] }
@@ -147,7 +146,6 @@ type ICMP []byte
 
 func (h ICMP) Type() uint8          { return h[0] }
 func (h ICMP) Code() uint8          { return h[1] }
-func (h ICMP) Checksum() uint16     { return be.Uint16(h[2:]) }
 func (h ICMP) Rest() uint32         { return be.Uint32(h[4:]) } // unused, MTU, pointer, or ID and number
 func (h ICMP) ID() uint16           { return be.Uint16(h[4:]) } // of an echo
 func (h ICMP) EchoSeq() uint16      { return be.Uint16(h[6:]) } // of an echo
