@@ -156,7 +156,7 @@ func TestWriteDeadline(t *testing.T) {
 func TestAcceptDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, b := pair(t, vitro.Config{})
-		l, err := b.Listen("tcp", ":80")
+		l, err := b.ListenTCP("tcp", ":80")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -263,8 +263,8 @@ func TestLostSynAndTimeWait(t *testing.T) {
 			return link.Verdict{Drop: first}
 		}
 		a, b := join(t, vitro.Config{MSL: time.Minute}, link.Fault(la, link.FaultConfig{Rule: rule}), lb)
-		l, _ := b.Listen("tcp", ":80")
-		c := takes(t, "Dial", time.Second, func() *vitro.Conn {
+		l, _ := b.ListenTCP("tcp", ":80")
+		c := takes(t, "Dial", time.Second, func() net.Conn {
 			c, err := a.Dial("tcp", "10.0.0.2:80")
 			if err != nil {
 				t.Fatal(err)
@@ -461,7 +461,7 @@ func TestCloseWakesEveryone(t *testing.T) {
 		c, s := connect(t, a, b)
 		lingering, _ := connect(t, a, b)
 		lingering.SetLinger(100)
-		l, err := a.Listen("tcp", ":81")
+		l, err := a.ListenTCP("tcp", ":81")
 		if err != nil {
 			t.Fatal(err)
 		}

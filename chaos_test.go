@@ -25,7 +25,7 @@ func TestChaos(t *testing.T) {
 			la, lb := link.Pair(0)
 			a, b := join(t, vitro.Config{Seed: seed + 1, SendBuffer: 32 << 10, ReceiveBuffer: 32 << 10},
 				link.Fault(la, link.FaultConfig{Seed: seed, Out: odds, In: odds}), lb)
-			l, err := b.Listen("tcp", ":80")
+			l, err := b.ListenTCP("tcp", ":80")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -76,7 +76,7 @@ func TestChaos(t *testing.T) {
 // user is one connection of one of several kinds of users, and reports whether it was
 // served to the end.
 func user(t *testing.T, s *vitro.Stack, rng *rand.Rand) bool {
-	c, err := s.Dial("tcp", "10.0.0.2:80")
+	c, err := s.DialTCP(t.Context(), "tcp", "10.0.0.2:80")
 	if err != nil {
 		t.Errorf("Dial: %v", err)
 		return false

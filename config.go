@@ -13,14 +13,17 @@ import (
 	"github.com/vitro-net/vitro/wire"
 )
 
-// Config says what a Stack is. The zero value works: each zero field means its default.
+// Config says what a Stack is. The zero value works: each zero field means its default. A
+// field beyond the bounds that its comment states makes New return an error that names it;
+// a size or a time is not negative where its comment does not say what that means.
 type Config struct {
 	// ReceiveBuffer is the most a connection holds of what has arrived and not been read,
 	// in octets, and so the largest window it offers (RFC 9293 section 3.8.6). Default
-	// 1 MiB, at most 1 GiB (RFC 7323 section 2.3).
+	// 1 MiB, at least 4 KiB, at most 1 GiB (RFC 7323 section 2.3).
 	ReceiveBuffer int
 	// SendBuffer is the most a connection holds of what has been written and not been
-	// acknowledged, in octets; beyond, Write waits. Default 1 MiB.
+	// acknowledged, in octets; beyond, Write waits. Default 1 MiB, at least 4 KiB, at most
+	// 1 GiB.
 	SendBuffer int
 	// ElasticSend makes Write wait only beyond 16 MiB, whatever SendBuffer and
 	// SetWriteBuffer say. It is for testing/synctest bubbles: net/http's HTTP/2 client
@@ -33,21 +36,37 @@ type Config struct {
 	// engineering choice".
 	MSL time.Duration
 	// DelayedAck is how long an acknowledgment waits for company (RFC 9293 section
-	// 3.8.6.3). Default 40 ms, less than 500 ms (MUST-40); negative: none waits.
+	// 3.8.6.3). Default 40 ms, at most 499 ms: "the delay MUST be less than 0.5 seconds"
+	// (MUST-40); negative: none waits.
 	DelayedAck time.Duration
-	// MinRTO and MaxRTO bound the retransmission timeout (RFC 6298 section 2). Defaults
-	// 200 ms and 60 s.
-	MinRTO, MaxRTO time.Duration
+	// MinRTO is the least retransmission timeout, and also by how much it exceeds the
+	// smoothed round trip at least: G of RFC 6298 section 2. Default 200 ms, as Linux;
+	// section 2.4 says that it SHOULD be 1 s, and that research may find less to do.
+	MinRTO time.Duration
+	// MaxRTO is the largest retransmission timeout after backoff. Default 60 s, the least
+	// that RFC 6298 section 2.5 has in mind; not less than MinRTO.
+	MaxRTO time.Duration
 	// UserTimeout is how long what has been sent may stay without an acknowledgment before
 	// the connection ends with ETIMEDOUT: R2 of RFC 9293 section 3.8.3. Default 5 minutes
 	// (section 3.9.1.1); negative: for ever.
 	UserTimeout time.Duration
-	// SynTimeout is the same for a SYN, and so for Dial. Default 3 minutes (MUST-23).
+	// SynTimeout is the same for a SYN, and so for Dial. Default 3 minutes (MUST-23);
+	// negative: for ever.
 	SynTimeout time.Duration
+	// R1 is after how many retransmissions of one segment a Report says so (RFC 9293 section
+	// 3.8.3, SHLD-9 and SHLD-10). Default 3, at most 255.
+	R1 int
 	// FinWait2Timeout is how long a connection that has been closed waits for the peer's
 	// FIN. Default 60 s, as Linux; the RFC has none.
 	FinWait2Timeout time.Duration
 
+	// KeepAliveOctet gives each keep-alive probe one octet of garbage, for peers that answer
+	// nothing less (RFC 9293 section 3.8.4, MAY-6). Default: none (SHLD-12).
+	KeepAliveOctet bool
+	// MinSendMSS is the least segment that a peer's MSS option can make us use, in octets:
+	// less would let it turn each octet of text into a packet (CVE-2019-11479). Default 48,
+	// at most 536, what every host takes (RFC 9293 section 3.7.1).
+	MinSendMSS int
 	// NoTimestamps, NoSACK and NoWindowScale keep connections from offering and accepting
 	// the options of RFC 7323 section 3, RFC 2018, and RFC 7323 section 2.
 	NoTimestamps, NoSACK, NoWindowScale bool
@@ -56,18 +75,14 @@ type Config struct {
 	// MUST-49). Default 64.
 	HopLimit uint8
 	// PortFirst and PortLast bound the ports that are chosen for Dial and for Listen on
-	// port 0 (RFC 6056 section 3.2). Default 32768 to 65535.
+	// port 0 (RFC 6056 section 3.2). Default 32768 and 65535; both are in the range.
 	PortFirst, PortLast uint16
 	// Forward lets packets for others pass between the links, as a router does; it sends
 	// ICMP Time Exceeded when a hop limit has run out. Default off (RFC 1122 section 3.1).
 	Forward bool
 
-	// MaxConnections bounds the connections of the Stack. Default 1048576. Beyond, Dial
-	// gives ENOBUFS and a SYN is dropped.
-	MaxConnections int
-	// MaxBuffers bounds the octets in all buffers of all connections. Default 1 GiB.
-	// Beyond, connections that hold much and move nothing are aborted.
-	MaxBuffers int
+	// Limits bound what peers can make the Stack spend.
+	Limits Limits
 
 	// Resolver turns host names into addresses for Dial and Listen. *net.Resolver is one.
 	// Default nil: then only literal addresses and "localhost", which is this Stack's
@@ -97,15 +112,19 @@ type Resolver interface {
 
 // host returns the configuration of the layer below.
 func (c *Config) host() (host.Config, error) {
+	if err := c.check(); err != nil {
+		return host.Config{}, err
+	}
 	var h host.Config
 	h.ElasticSend = c.ElasticSend
 	s := &h.Stack
 	s.HopLimit, s.PortFirst, s.PortLast, s.Forward = c.HopLimit, c.PortFirst, c.PortLast, c.Forward
-	s.MaxConnections, s.MaxBuffers = c.MaxConnections, c.MaxBuffers
+	c.Limits.set(s)
 	s.TCP = tcp.Config{
 		ReceiveBuffer: c.ReceiveBuffer, SendBuffer: c.SendBuffer,
 		MSL: c.MSL, DelayedAck: c.DelayedAck, MinRTO: c.MinRTO, MaxRTO: c.MaxRTO,
-		UserTimeout: c.UserTimeout, SynTimeout: c.SynTimeout, FinWait2Timeout: c.FinWait2Timeout,
+		UserTimeout: c.UserTimeout, SynTimeout: c.SynTimeout, R1: c.R1, FinWait2Timeout: c.FinWait2Timeout,
+		KeepAliveOctet: c.KeepAliveOctet, MinSendMSS: c.MinSendMSS,
 		NoDelay:      true, // as package net has it
 		NoTimestamps: c.NoTimestamps, NoSACK: c.NoSACK, NoWindowScale: c.NoWindowScale,
 		Trace: c.Trace,

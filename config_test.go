@@ -157,7 +157,7 @@ func TestConfigTimeouts(t *testing.T) {
 
 func TestConfigLimits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		a, b := pair(t, vitro.Config{MaxConnections: 2})
+		a, b := pair(t, vitro.Config{Limits: vitro.Limits{MaxConnections: 2}})
 		connect(t, a, b)
 		connect(t, a, b)
 		_, err := a.Dial("tcp", "10.0.0.2:80")
@@ -165,15 +165,26 @@ func TestConfigLimits(t *testing.T) {
 	})
 	synctest.Test(t, func(t *testing.T) {
 		const limit = 256 << 10
-		a, b := pair(t, vitro.Config{MaxBuffers: limit})
+		a, b := pair(t, vitro.Config{Limits: vitro.Limits{MaxBuffers: limit}})
+		var servers []*vitro.Conn
 		for range 20 {
-			c, _ := connect(t, a, b)
+			c, s := connect(t, a, b)
+			servers = append(servers, s)
 			c.SetWriteDeadline(time.Now().Add(time.Second))
 			c.Write(make([]byte, 64<<10)) // nobody reads it
 		}
 		time.Sleep(time.Minute)
 		if n := b.Stats().Buffers; n > limit {
 			t.Errorf("%d octets of buffers; the limit is %d", n, limit)
+		}
+		aborted := 0
+		for _, s := range servers {
+			if _, err := s.Write([]byte("x")); errors.Is(err, syscall.ECONNABORTED) {
+				aborted++
+			}
+		}
+		if want := b.Stats().BuffersReclaimed; want == 0 || aborted != int(want) {
+			t.Errorf("%d of %d connections that the Stack aborted say so", aborted, want)
 		}
 	})
 }

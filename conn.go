@@ -222,8 +222,10 @@ func (c *Conn) SetUserTimeout(d time.Duration) error {
 type Report = host.Report
 
 // SetReport sets the function that is told of soft errors (RFC 9293 section 3.9.1.8) and of
-// urgent data (section 3.8.5); nil, as at first, switches it off. f is called by whichever
-// goroutine has the news, at most one at a time for the Stack: it must not block.
+// urgent data (section 3.8.5); nil, as at first, switches it off. f is called by a timer of
+// the Stack, one report at a time for all connections: it may call the Stack and its
+// connections, Close too, and should not block. It may be called once more after SetReport has
+// taken it away. In a testing/synctest bubble it is called when all else is blocked.
 func (c *Conn) SetReport(f func(Report)) error {
 	return c.set(func(h *host.Conn) error { return h.SetReport(f) })
 }

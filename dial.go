@@ -15,18 +15,26 @@ import (
 // a host, as in ":80", means the Stack itself. A host that is no literal address and not
 // "localhost" is looked up by Config.Resolver; where it has several addresses they are
 // tried in turn. Keep-alives are on, as with package net; see [Dialer].
-func (s *Stack) Dial(network, address string) (*Conn, error) {
+//
+// The connection is a *Conn; DialTCP is the same with that type. The methods of [Dialer],
+// and DialContext here, are what http.Transport and others want.
+func (s *Stack) Dial(network, address string) (net.Conn, error) {
 	return s.DialContext(context.Background(), network, address)
 }
 
 // DialContext is Dial with a context, which ends the attempt and has no say over a
 // connection that is established.
-func (s *Stack) DialContext(ctx context.Context, network, address string) (*Conn, error) {
-	return (&Dialer{Stack: s}).dial(ctx, network, address)
+func (s *Stack) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
+	return (&Dialer{Stack: s}).DialContext(ctx, network, address)
 }
 
-// Dialer has the options of dialing. Stack must be set; the other zero fields mean what
-// Stack.Dial does. Its methods have the types that http.Transport and others want.
+// DialTCP is DialContext with the type of the connection.
+func (s *Stack) DialTCP(ctx context.Context, network, address string) (*Conn, error) {
+	return (&Dialer{Stack: s}).DialTCP(ctx, network, address)
+}
+
+// Dialer has the options of dialing. Stack must be set, or dialing gives EINVAL; the other
+// zero fields mean what Stack.Dial does.
 type Dialer struct {
 	Stack *Stack
 	// Timeout and Deadline bound the whole of Dial, if set: the earlier counts. Without
@@ -52,14 +60,18 @@ func (d *Dialer) Dial(network, address string) (net.Conn, error) {
 
 // DialContext is Dial with a context; see Stack.DialContext.
 func (d *Dialer) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
-	c, err := d.dial(ctx, network, address)
+	c, err := d.DialTCP(ctx, network, address)
 	if err != nil {
-		return nil, err
+		return nil, err // not a nil *Conn in a net.Conn
 	}
 	return c, nil
 }
 
-func (d *Dialer) dial(ctx context.Context, network, address string) (*Conn, error) {
+// DialTCP is DialContext with the type of the connection.
+func (d *Dialer) DialTCP(ctx context.Context, network, address string) (*Conn, error) {
+	if d == nil || !d.Stack.ok() {
+		return nil, &net.OpError{Op: "dial", Net: network, Err: syscall.EINVAL}
+	}
 	if at := d.deadline(time.Now()); !at.IsZero() {
 		sub, cancel := context.WithDeadline(ctx, at)
 		defer cancel()

@@ -11,9 +11,14 @@
 // any other [link.Link].
 //
 // [Conn] is a [net.Conn] and [Listener] a [net.Listener], so net/http, crypto/tls and
-// whatever else takes those runs over them. Errors are those of package net: *net.OpError
+// whatever else takes those runs over them; Dial, DialContext and Listen have the types of
+// package net's, and DialTCP and ListenTCP the same with this package's. Of net.TCPConn's
+// methods File and MultipathTCP are missing, and SyscallConn refuses: there is no file
+// descriptor. Errors are those of package net: *net.OpError
 // around syscall.ECONNREFUSED, ECONNRESET, EPIPE, ETIMEDOUT, EADDRINUSE, EADDRNOTAVAIL,
 // EHOSTUNREACH, ENETUNREACH, os.ErrDeadlineExceeded, net.ErrClosed, or io.EOF itself.
+// Beyond the kernel's: ECONNABORTED when the Stack has ended the connection to stay within
+// Limits.MaxBuffers, and ENOBUFS from Dial at Limits.MaxConnections.
 //
 // No goroutine belongs to a Stack: work is done by those who call it, by its one timer and
 // by its links. It runs unchanged in a testing/synctest bubble.

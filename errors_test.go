@@ -62,14 +62,8 @@ func kernelNetwork() network {
 func vitroNetwork(t *testing.T) network {
 	a, b := pair(t, vitro.Config{})
 	return network{
-		host: "10.0.0.2",
-		listen: func(network, address string) (net.Listener, error) {
-			l, err := b.Listen(network, address)
-			if err != nil {
-				return nil, err
-			}
-			return l, nil
-		},
+		host:   "10.0.0.2",
+		listen: b.Listen,
 		dial: func(ctx context.Context, d net.Dialer, network, address string) (net.Conn, error) {
 			dialer := vitro.Dialer{Stack: a, Timeout: d.Timeout, Deadline: d.Deadline, LocalAddr: d.LocalAddr}
 			return dialer.DialContext(ctx, network, address)
@@ -548,7 +542,7 @@ func TestNoSyscallConn(t *testing.T) {
 	if raw, err := c.SyscallConn(); raw != nil || !errors.Is(err, errors.ErrUnsupported) {
 		t.Errorf("SyscallConn: %v, %v", raw, err)
 	}
-	l, err := a.Listen("tcp", ":0")
+	l, err := a.ListenTCP("tcp", ":0")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -30,7 +30,7 @@ func Example() {
 		io.Copy(c, c)
 		c.Close()
 	}()
-	c, err := client.Dial("tcp", "10.0.0.2:7")
+	c, err := client.DialTCP(context.Background(), "tcp", "10.0.0.2:7")
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -52,8 +52,7 @@ func Example_http() {
 	go http.Serve(l, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprint(w, "hello from ", r.Host)
 	}))
-	dialer := &vitro.Dialer{Stack: client}
-	web := http.Client{Transport: &http.Transport{DialContext: dialer.DialContext}}
+	web := http.Client{Transport: &http.Transport{DialContext: client.DialContext}}
 	resp, err := web.Get("http://10.0.0.2/")
 	if err != nil {
 		fmt.Println(err)

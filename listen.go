@@ -14,26 +14,49 @@ import (
 // address without a host, as in ":80", means every address of the Stack, of both families
 // with "tcp"; port 0 is a port that the Stack chooses. Keep-alives are on in what is
 // accepted, as with package net; see [ListenConfig].
-func (s *Stack) Listen(network, address string) (*Listener, error) {
+//
+// The listener is a *Listener; ListenTCP is the same with that type.
+func (s *Stack) Listen(network, address string) (net.Listener, error) {
 	return (&ListenConfig{Stack: s}).Listen(context.Background(), network, address)
 }
 
-// ListenConfig has the options of listening. Stack must be set.
+// ListenTCP is Listen with the type of the listener.
+func (s *Stack) ListenTCP(network, address string) (*Listener, error) {
+	return (&ListenConfig{Stack: s}).ListenTCP(context.Background(), network, address)
+}
+
+// ListenConfig has the options of listening. Stack must be set, or listening gives EINVAL.
 type ListenConfig struct {
 	Stack *Stack
 	// Backlog is how many connections may be established and wait for Accept; more are
 	// not let in. Default 4096, as Linux.
 	Backlog int
+	// HalfOpen bounds this listener's connections in SYN-RECEIVED; SYNs beyond are answered
+	// by SYN cookies (RFC 4987 section 3.6). Default Limits.HalfOpen; negative: cookies
+	// always.
+	HalfOpen int
 	// KeepAlive and KeepAliveConfig are those of [net.ListenConfig]: keep-alive is on in
 	// accepted connections, after 15 s, unless KeepAlive is negative.
 	KeepAlive       time.Duration
 	KeepAliveConfig net.KeepAliveConfig
 }
 
-// Listen listens. ctx is for the look-up of the host's name.
-func (lc *ListenConfig) Listen(ctx context.Context, network, address string) (*Listener, error) {
+// Listen listens; see Stack.Listen. ctx is for the look-up of the host's name.
+func (lc *ListenConfig) Listen(ctx context.Context, network, address string) (net.Listener, error) {
+	l, err := lc.ListenTCP(ctx, network, address)
+	if err != nil {
+		return nil, err // not a nil *Listener in a net.Listener
+	}
+	return l, nil
+}
+
+// ListenTCP is Listen with the type of the listener.
+func (lc *ListenConfig) ListenTCP(ctx context.Context, network, address string) (*Listener, error) {
 	fail := func(addr net.Addr, err error) (*Listener, error) {
 		return nil, &net.OpError{Op: "listen", Net: network, Addr: addr, Err: err}
+	}
+	if lc == nil || !lc.Stack.ok() {
+		return fail(nil, syscall.EINVAL)
 	}
 	addrs, err := lc.Stack.resolve(ctx, network, address, true)
 	if err != nil {
@@ -47,7 +70,7 @@ func (lc *ListenConfig) Listen(ctx context.Context, network, address string) (*L
 		}
 	}
 	core, err := lc.Stack.host.Listen(local, host.ListenConfig{
-		Backlog: lc.Backlog, V6Only: network == "tcp6",
+		Backlog: lc.Backlog, HalfOpen: lc.HalfOpen, V6Only: network == "tcp6",
 		KeepAlive: keepAlive(initialKeepAlive(lc.KeepAlive, lc.KeepAliveConfig), host.KeepAlive{}),
 	})
 	if err != nil {

@@ -84,11 +84,13 @@ func TestUrgentReports(t *testing.T) { // MUST-32, MUST-33
 		})
 		c.WriteUrgent([]byte("stop"))
 		c.WriteUrgent([]byte("now"))
+		time.Sleep(time.Nanosecond) // a timer tells
 		p := make([]byte, 100)
 		n, err := s.Read(p)
 		if string(p[:n]) != "stopnow" || err != nil {
 			t.Errorf("read %q, %v", p[:n], err)
 		}
+		time.Sleep(time.Nanosecond)
 		synctest.Wait()
 		if len(left) != 3 || left[0] != 4 || left[1] != 7 || left[2] != 0 {
 			t.Errorf("urgent octets left were reported as %v; want 4, 7, 0", left)

@@ -3,22 +3,24 @@ package vitro
 import (
 	"net"
 	"net/netip"
+	"syscall"
+	"time"
 
 	"github.com/vitro-net/vitro/host"
 	"github.com/vitro-net/vitro/link"
-	"github.com/vitro-net/vitro/stack"
 	"github.com/vitro-net/vitro/tcp"
 )
 
 // Stack is a TCP/IP host inside the program. Make it with New. All methods may be called
-// by several goroutines at a time.
+// by several goroutines at a time. Those of a zero Stack return syscall.EINVAL, or nothing.
 type Stack struct {
 	host     *host.Host
 	resolver Resolver
 }
 
 // New returns a Stack without links. It reaches itself: 127.0.0.0/8, ::1, and whatever
-// addresses it gets. The error is that of the system's source of randomness.
+// addresses it gets. An error names the field of the Config that is beyond its bounds, or is
+// that of the system's source of randomness.
 func New(c Config) (*Stack, error) {
 	config, err := c.host()
 	if err != nil {
@@ -26,6 +28,8 @@ func New(c Config) (*Stack, error) {
 	}
 	return &Stack{host: host.New(config), resolver: c.Resolver}, nil
 }
+
+func (s *Stack) ok() bool { return s != nil && s.host != nil }
 
 // LinkConfig says how a link is used.
 type LinkConfig struct {
@@ -38,10 +42,14 @@ type LinkConfig struct {
 }
 
 // Attach attaches a link. It belongs to the Stack from then on: Close closes it. Errors
-// wrap EINVAL for an address or MTU that cannot be (an IPv6 address needs an MTU of 1280),
+// wrap EINVAL for a nil link, and for an address or MTU that cannot be (an IPv6 address
+// needs an MTU of 1280),
 // EADDRINUSE for an address the Stack has already, net.ErrClosed, link.ErrAttached; then
 // the link still belongs to the caller.
 func (s *Stack) Attach(l link.Link, config LinkConfig) error {
+	if !s.ok() || l == nil {
+		return &net.OpError{Op: "attach", Net: "link", Err: syscall.EINVAL}
+	}
 	err := s.host.Attach(l, host.LinkConfig{Addresses: config.Addresses, Routes: config.Routes})
 	if err != nil {
 		return &net.OpError{Op: "attach", Net: "link", Err: cause("attach", err)}
@@ -50,16 +58,38 @@ func (s *Stack) Attach(l link.Link, config LinkConfig) error {
 }
 
 // Close ends the Stack at once: calls that wait return net.ErrClosed, connections are
-// reset, links closed. When it returns no goroutine and no timer is left. It must not be
-// called from within a link's Send or Receive. A second Close does nothing.
-func (s *Stack) Close() error { return s.host.Close() }
-
-// Stats are counters since New, and what there is now.
-type Stats = stack.Stats
+// reset, links closed. When it returns no goroutine and no timer is left, but for a function
+// of SetReport that is running. It must not be called from within a link's Send or Receive;
+// from within a function of SetReport it may. A second Close does nothing.
+func (s *Stack) Close() error {
+	if !s.ok() {
+		return syscall.EINVAL
+	}
+	return s.host.Close()
+}
 
 // Stats returns the counters.
-func (s *Stack) Stats() Stats { return s.host.Stats() }
+func (s *Stack) Stats() Stats {
+	if !s.ok() {
+		return Stats{}
+	}
+	return Stats{s.host.Stats()}
+}
 
 // Connections returns the status of every connection, ordered by local and then remote
 // socket, those in TIME-WAIT too.
-func (s *Stack) Connections() []tcp.Status { return s.host.Connections() }
+func (s *Stack) Connections() []tcp.Status {
+	if !s.ok() {
+		return nil
+	}
+	return s.host.Connections()
+}
+
+// Time returns the time of day of an instant as Config.Trace and tcp.Status have it. The
+// zero instant, which is none, and tcp.Never give the zero Time.
+func (s *Stack) Time(t tcp.Time) time.Time {
+	if !s.ok() {
+		return time.Time{}
+	}
+	return s.host.Time(t)
+}

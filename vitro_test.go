@@ -42,13 +42,13 @@ func pair(t testing.TB, c vitro.Config) (a, b *vitro.Stack) {
 // connect returns both ends of a new connection from a to b.
 func connect(t testing.TB, a, b *vitro.Stack) (client, server *vitro.Conn) {
 	t.Helper()
-	l, err := b.Listen("tcp", ":0")
+	l, err := b.ListenTCP("tcp", ":0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer l.Close()
 	at := netip.AddrPortFrom(addrB.Addr(), l.Addr().(interface{ AddrPort() netip.AddrPort }).AddrPort().Port())
-	if client, err = a.Dial("tcp", at.String()); err != nil {
+	if client, err = a.DialTCP(t.Context(), "tcp", at.String()); err != nil {
 		t.Fatal(err)
 	}
 	if server, err = l.AcceptTCP(); err != nil {

@@ -42,8 +42,8 @@ type Host struct {
 	idle     *sync.Cond // Close waits for transmitter and timer
 	batch    stack.Batch
 	fillable []*Conn // writers that wait, and there is room
-	reports  []news  // what the transmitter has to tell
 	jobs     []*job  // for the next that wait
+	reports  reports
 
 	timer   *time.Timer
 	armed   tcp.Time // when timer runs, Never: it does not
@@ -69,6 +69,15 @@ func New(c Config) *Host {
 // now reads the clock. It is called under the lock, so that time never runs backwards for
 // the stack.
 func (h *Host) now() tcp.Time { return tcp.Time(time.Since(h.start)) + 1 }
+
+// Time returns the time of day of an instant as the stack has it; for 0, which is none, and
+// for tcp.Never the zero Time.
+func (h *Host) Time(t tcp.Time) time.Time {
+	if t == 0 || t == tcp.Never {
+		return time.Time{}
+	}
+	return h.start.Add(time.Duration(t - 1))
+}
 
 // LinkConfig says how a link is used.
 type LinkConfig struct {
@@ -152,7 +161,8 @@ func (p *port) Receive(batch []wire.Packet) {
 
 // Close ends everything at once: calls that wait return ErrClosed, connections are reset,
 // links closed. When it returns no timer and no goroutine of the host or its links is
-// left. It must not be called from within a link's Send or Receive. A second Close does
+// left, but for a function of SetReport that is running. It must not be called from within a
+// link's Send or Receive; from within a function of SetReport it may. A second Close does
 // nothing.
 func (h *Host) Close() error {
 	h.mu.Lock()
@@ -181,6 +191,7 @@ func (h *Host) Close() error {
 	for h.armed != tcp.Never && !h.timer.Stop() {
 		h.idle.Wait() // for expire, which has begun
 	}
+	h.reports.stop()
 	h.mu.Unlock()
 	var errs []error
 	for _, l := range *h.links.Load() {

@@ -15,6 +15,7 @@ const DefaultBacklog = 4096
 // ListenConfig has the options of Listen. The zero value means the defaults.
 type ListenConfig struct {
 	Backlog   int       // connections that may wait for Accept; 0: DefaultBacklog
+	HalfOpen  int       // connections in SYN-RECEIVED, beyond it SYN cookies; 0: the stack's HalfOpen; negative: cookies always
 	V6Only    bool      // on ::, no connections over IPv4
 	KeepAlive KeepAlive // of the connections that come
 }
@@ -45,9 +46,10 @@ func (h *Host) Listen(local netip.AddrPort, config ListenConfig) (*Listener, err
 	}
 	l := &Listener{host: h, config: config, next: h.listeners}
 	core, err := h.core.Listen(local, config.Backlog, stack.ListenOptions{
-		Conn:    config.KeepAlive.options(),
-		V6Only:  config.V6Only,
-		Watcher: (*arrivals)(l),
+		Conn:     config.KeepAlive.options(),
+		HalfOpen: config.HalfOpen,
+		V6Only:   config.V6Only,
+		Watcher:  (*arrivals)(l),
 	})
 	if err != nil {
 		return nil, errno(err, tcp.SoftError{})

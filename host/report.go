@@ -2,6 +2,7 @@ package host
 
 import (
 	"syscall"
+	"time"
 
 	"github.com/vitro-net/vitro/tcp"
 )
@@ -31,9 +32,10 @@ func (r Report) Err() error {
 }
 
 // SetReport sets the function that is told of soft errors and urgent data (MUST-47); nil, as
-// at first, switches reports off (SHLD-20). f is called without a lock by whichever goroutine
-// has the news, at most one at a time for all connections of the host: it must not block, and
-// may be called once more after SetReport has taken it away.
+// at first, switches reports off (SHLD-20). f is called by a timer, without a lock, and by
+// nothing else, so that it may call the host, Close too; at most one at a time for all
+// connections of the host, so that it should not block. It may be called once more after
+// SetReport has taken it away.
 func (c *Conn) SetReport(f func(Report)) error {
 	return c.set(func(tcp.Time) error {
 		c.report = f
@@ -41,7 +43,7 @@ func (c *Conn) SetReport(f func(Report)) error {
 	})
 }
 
-// note takes down a report for the transmitter to deliver.
+// note takes down a report, to be told as soon as the lock is free.
 func (c *Conn) note(sig tcp.Signal) {
 	if c.report == nil || c.core == nil || sig&(tcp.SignalSoftError|tcp.SignalUrgent) == 0 {
 		return
@@ -53,7 +55,7 @@ func (c *Conn) note(sig tcp.Signal) {
 	if sig&tcp.SignalUrgent != 0 {
 		r.Urgent, r.UrgentLeft = true, c.core.Status().UrgentLeft
 	}
-	c.host.reports = append(c.host.reports, news{c.report, r})
+	c.host.reports.add(c.host, news{c.report, r})
 }
 
 // news is a report and who is to hear it.
@@ -62,9 +64,49 @@ type news struct {
 	r Report
 }
 
-// tell delivers reports, without the lock.
-func tell(all []news) {
-	for _, n := range all {
+// reports are what is still to be told. Whoever has the news may be a link within its Receive,
+// or the transmitter: a function that were called there could not close the host, which waits
+// for both. So it is called by a timer of its own, which runs at once.
+type reports struct {
+	queue []news
+	timer *time.Timer
+	armed bool // the timer runs, or its function does
+}
+
+func (q *reports) add(h *Host, n news) {
+	if h.closed {
+		return
+	}
+	q.queue = append(q.queue, n)
+	switch {
+	case q.armed:
+		return
+	case q.timer == nil:
+		q.timer = time.AfterFunc(0, func() { q.tell(h) })
+	default:
+		q.timer.Reset(0)
+	}
+	q.armed = true
+}
+
+// tell is the timer's function.
+func (q *reports) tell(h *Host) {
+	h.mu.Lock()
+	for len(q.queue) > 0 {
+		n := q.queue[0]
+		q.queue = q.queue[1:]
+		h.mu.Unlock()
 		n.f(n.r)
+		h.mu.Lock()
+	}
+	q.queue, q.armed = nil, false
+	h.mu.Unlock() // not deferred: f may panic
+}
+
+// stop forgets what has not been told.
+func (q *reports) stop() {
+	q.queue = nil
+	if q.timer != nil {
+		q.timer.Stop()
 	}
 }

@@ -36,12 +36,9 @@ func (h *Host) transmit(now tcp.Time) tcp.Time {
 		h.kicked = false
 		h.refill(now)
 		more := h.core.Output(now, &h.batch)
-		if h.batch.Len() > 0 || h.reports != nil {
-			reports := h.reports
-			h.reports = nil
+		if h.batch.Len() > 0 {
 			h.mu.Unlock()
 			h.send()
-			tell(reports)
 			h.mu.Lock()
 			h.batch.Reset()
 			now = h.now()

@@ -16,7 +16,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/vitro-net/vitro"
 	"github.com/vitro-net/vitro/link"
 )
 
@@ -112,7 +111,7 @@ func (w *world) curlUp(t *testing.T, url string, b []byte) string {
 
 // client is package http's over vitro, for the length of a test.
 func (w *world) client(t *testing.T) *http.Client {
-	transport := &http.Transport{DialContext: (&vitro.Dialer{Stack: w.stack}).DialContext}
+	transport := &http.Transport{DialContext: w.stack.DialContext}
 	t.Cleanup(transport.CloseIdleConnections)
 	return &http.Client{Transport: transport, Timeout: patience}
 }

@@ -88,7 +88,7 @@ func newWeb(t testing.TB, a, b *vitro.Stack, v version, h http.Handler) *web {
 			w.accepted.Add(1)
 		}
 	}
-	transport := &http.Transport{DialContext: (&vitro.Dialer{Stack: a}).DialContext, ForceAttemptHTTP2: v == http2}
+	transport := &http.Transport{DialContext: a.DialContext, ForceAttemptHTTP2: v == http2}
 	var done sync.WaitGroup
 	if v == plain {
 		done.Go(func() { server.Serve(l) })
@@ -262,7 +262,7 @@ func TestHTTPShutdownInBubble(t *testing.T) {
 			io.WriteString(w, "done")
 		})}
 		go server.Serve(l)
-		client := &http.Client{Transport: &http.Transport{DialContext: (&vitro.Dialer{Stack: a}).DialContext}}
+		client := &http.Client{Transport: &http.Transport{DialContext: a.DialContext}}
 		start := time.Now()
 		time.AfterFunc(5*time.Second, func() { server.Shutdown(context.Background()) })
 		resp, err := client.Get("http://10.0.0.2/")

@@ -123,7 +123,7 @@ type conn interface {
 type vitroSide struct{ *world }
 
 func (s vitroSide) Dial(address string) (conn, error) {
-	c, err := s.stack.Dial("tcp", address)
+	c, err := s.stack.DialTCP(context.Background(), "tcp", address)
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,6 @@
 // Package sim is a virtual network that is driven by its own clock: hosts that are
 // [stack.Stack]s, links with a delay and with losses, and a [World] whose time goes from
-// one event to the next. Two minutes of TIME-WAIT pass at once.
+// one event to the next. The minute of TIME-WAIT passes at once.
 //
 //	w := sim.New(1)
 //	a, b := w.Host("A", stack.Config{}), w.Host("B", stack.Config{})

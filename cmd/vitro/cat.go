@@ -82,7 +82,7 @@ func (f *catFlags) listen(cmd *cobra.Command, addr string) error {
 		return err
 	}
 	defer finish(s)
-	l, err := s.Listen("tcp", addr)
+	l, err := s.ListenTCP("tcp", addr)
 	if err != nil {
 		return err
 	}
@@ -133,7 +133,7 @@ func (f *catFlags) dial(cmd *cobra.Command, addr string) error {
 	defer finish(s)
 	ctx, stop := interrupted(cmd.Context())
 	defer stop()
-	c, err := s.DialContext(ctx, "tcp", addr)
+	c, err := s.DialTCP(ctx, "tcp", addr)
 	if err != nil {
 		return err
 	}

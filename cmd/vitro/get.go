@@ -7,8 +7,6 @@ import (
 	"net/url"
 
 	"github.com/spf13/cobra"
-
-	"github.com/vitro-net/vitro"
 )
 
 func newGet() *cobra.Command {
@@ -44,7 +42,7 @@ func get(cmd *cobra.Command, u *url.URL, output string, tun *tunFlags) error {
 	ctx, stop := interrupted(cmd.Context())
 	defer stop()
 	transport := &http.Transport{
-		DialContext:       (&vitro.Dialer{Stack: s}).DialContext,
+		DialContext:       s.DialContext,
 		ForceAttemptHTTP2: true,
 	}
 	defer transport.CloseIdleConnections()

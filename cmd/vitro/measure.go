@@ -39,7 +39,7 @@ func (b *bench) serve(handle func(net.Conn)) (addr string, stop func(), err erro
 func (b *bench) dial(addr string) (net.Conn, error) {
 	c, err := b.ours.DialContext(b.ctx, "tcp", addr)
 	if err != nil {
-		return nil, err // not a nil *Conn in a net.Conn
+		return nil, err
 	}
 	context.AfterFunc(b.ctx, func() { c.Close() })
 	return c, nil

@@ -1,0 +1,49 @@
+package vitro
+
+import "github.com/vitro-net/vitro/stack"
+
+// Limits bound what a Stack spends on its peers, friendly or not. Each zero field means its
+// default; what is beyond a limit is lost, refused or ended as the field's comment says, and
+// counted in Stats.
+type Limits struct {
+	// MaxConnections bounds the connections, half-open ones and orphans counted, records in
+	// TIME-WAIT not. Default 1048576. Beyond, Dial gives ENOBUFS and a SYN is dropped.
+	MaxConnections int
+	// MaxBuffers bounds the octets in all buffers of all connections. Default 1 GiB. Beyond,
+	// connections that hold much and move nothing are aborted: their calls give
+	// ECONNABORTED.
+	MaxBuffers int
+	// MaxHalfOpen bounds the connections in SYN-RECEIVED of all listeners together; SYNs
+	// beyond are answered by SYN cookies (RFC 4987 section 3.6). Default 4096.
+	MaxHalfOpen int
+	// HalfOpen is the same for one listener whose ListenConfig says nothing. Default 256.
+	HalfOpen int
+	// MaxOrphans bounds the connections that live on after their user has closed them. One
+	// more is reset at its Close. Default 16384.
+	MaxOrphans int
+	// MaxTimeWait bounds the records in TIME-WAIT, of 80 octets each. The oldest makes room.
+	// Default 262144, at most 2147483647.
+	MaxTimeWait int
+	// MaxPaths bounds the path MTUs that are remembered (RFC 8201 section 5.3). Default
+	// 4096.
+	MaxPaths int
+	// MaxQueued bounds the octets of answers and forwarded packets that wait to be sent;
+	// beyond, they are dropped. Default 1 MiB.
+	MaxQueued int
+	// ReassemblyBytes bounds the memory for fragments of packets, in octets. Default 512 KiB.
+	ReassemblyBytes int
+
+	// ResetRate, ErrorRate and EchoRate bound how many resets for segments of no connection,
+	// ICMP errors (RFC 1812 section 4.3.2.8) and echo replies go to one destination in a
+	// second; so many may go at once. Defaults 1000, 100, 1000; negative: none at all.
+	ResetRate, ErrorRate, EchoRate int
+}
+
+// set hands the limits to the layer that keeps them; what is 0 has its default there.
+func (l *Limits) set(s *stack.Config) {
+	s.MaxConnections, s.MaxBuffers = l.MaxConnections, l.MaxBuffers
+	s.MaxHalfOpen, s.HalfOpen = l.MaxHalfOpen, l.HalfOpen
+	s.MaxOrphans, s.MaxTimeWait = l.MaxOrphans, l.MaxTimeWait
+	s.MaxPaths, s.MaxQueued, s.ReassemblyBytes = l.MaxPaths, l.MaxQueued, l.ReassemblyBytes
+	s.ResetRate, s.ErrorRate, s.EchoRate = l.ResetRate, l.ErrorRate, l.EchoRate
+}
