@@ -85,6 +85,9 @@ type Config struct {
 	// NoTimestamps, NoSACK and NoWindowScale keep new connections from offering and
 	// accepting the options of RFC 7323 and RFC 2018.
 	NoTimestamps, NoSACK, NoWindowScale bool
+	// NoSimultaneousOpen drops a SYN that crosses ours (RFC 9293 section 3.5, MUST-10): whoever
+	// guesses ports could begin a split handshake with it. Default: it is answered.
+	NoSimultaneousOpen bool
 
 	// Secret keys the initial sequence numbers (RFC 6528) and timestamp offsets. Whoever
 	// owns the Config fills it with random octets; the machine has no randomness.

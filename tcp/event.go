@@ -5,7 +5,6 @@ package tcp
 // is eight steps, one function each; a step returns whether the segment goes on to the next.
 
 import (
-	"github.com/vitro-net/vitro/seq"
 	"github.com/vitro-net/vitro/wire"
 )
 
@@ -198,30 +197,31 @@ func (c *Conn) Abort(now Time) error {
 		c.end(now, RuleAbortUnsynchronized, ErrAborted)
 	case SynReceived, Established, FinWait1, FinWait2, CloseWait:
 		c.abort(now, RuleAbort, ErrAborted)
-	case Closing, LastAck, TimeWait:
+	case Closing, LastAck:
+		c.abortClosing(now)
+	case TimeWait:
 		c.end(now, RuleAbortClosing, ErrAborted)
 	}
 	return nil
 }
 
-// abort sends <SEQ=SND.NXT><CTL=RST> and enters CLOSED.
-func (c *Conn) abort(now Time, rule Rule, err Error) {
-	from := c.resetSeq()
-	c.end(now, rule, err)
-	c.oweReset(from)
+// abortClosing sends a reset as long as the peer may still wait for something.
+//
+// It deviates from 3.10.5, which in CLOSING and LAST-ACK says: Respond with "ok" and delete the
+// TCB. To the letter a peer whose text or FIN is lost would wait in FIN-WAIT-2 for ever.
+func (c *Conn) abortClosing(now Time) {
+	if c.outstanding() || c.somethingToSend() {
+		c.abort(now, RuleAbortClosing, ErrAborted)
+		return
+	}
+	c.end(now, RuleAbortClosing, ErrAborted)
 }
 
-// resetSeq is the sequence number of ABORT's reset: SND.NXT, or the edge of the peer's window
-// where SND.NXT lies beyond it.
-//
-// It deviates from 3.10.5, <SEQ=SND.NXT>, where the peer has closed or shrunk its window: a
-// probe has taken SND.NXT beyond RCV.NXT+RCV.WND, and by 3.10.7.4 second a reset from there
-// is dropped. Linux does so (tcp_acceptable_seq).
-func (c *Conn) resetSeq() seq.Num {
-	if c.snd.synAcked && c.beyondWindow() {
-		return c.snd.una.Add(c.snd.wnd)
-	}
-	return c.snd.nxt
+// abort sends <SEQ=SND.NXT><CTL=RST> and enters CLOSED.
+func (c *Conn) abort(now Time, rule Rule, err Error) {
+	from := c.seqInWindow()
+	c.end(now, rule, err)
+	c.oweReset(from)
 }
 
 // end deletes the TCB and enters CLOSED: err is what the user's calls return from now on,
@@ -330,14 +330,19 @@ func (c *Conn) arriveSynSent(now Time, seg *wire.Segment) {
 
 	// Fourth, check the SYN bit.
 	if seg.Flags&wire.SYN != 0 {
-		c.receiveSYN(now, seg)
 		if acked {
+			c.receiveSYN(now, seg)
 			c.acknowledge(now, seg)
 			c.enterEstablished(now, RuleSynSentSynAck)
 			c.oweAck()
 			c.arriveAtSixth(now, seg)
 			return
 		}
+		if c.cfg.NoSimultaneousOpen {
+			c.drop(now, seg, RuleSynSentCrossed)
+			return
+		}
+		c.receiveSYN(now, seg)
 		c.become(now, SynReceived, RuleSynSentSyn) // MUST-10
 		c.oweSYN(now)
 		c.hold(now, seg)
@@ -354,6 +359,7 @@ func (c *Conn) arriveOther(now Time, seg *wire.Segment) {
 		// Third, check security: vitro has no security compartments (appendix A.1).
 		c.checkSYN(now, seg) && // fourth
 		c.checkACK(now, seg) { // fifth
+		c.heard(now, seg)
 		c.arriveAtSixth(now, seg)
 	}
 }
@@ -386,6 +392,11 @@ func (c *Conn) checkSequence(now Time, seg *wire.Segment) bool {
 		return false
 	}
 	if !c.acceptable(seg) {
+		if c.ackFromBefore(seg) {
+			c.answerUnacceptable(now, seg, RuleUnacceptable)
+			c.checkACK(now, seg)
+			return false
+		}
 		c.drop(now, seg, RuleUnacceptable)
 		if seg.Flags&wire.RST == 0 {
 			c.answerUnacceptable(now, seg, RuleUnacceptable)
@@ -396,7 +407,6 @@ func (c *Conn) checkSequence(now Time, seg *wire.Segment) bool {
 		c.recordTimestamp(now, seg)
 		c.trim(seg)
 	}
-	c.heard(now, seg)
 	return true
 }
 
@@ -412,6 +422,17 @@ func (c *Conn) crossedSynAck(seg *wire.Segment) {
 		seg.Seq++
 		seg.Wnd >>= c.snd.shift // RFC 7323 section 2.2: the window of a SYN is not scaled
 	}
+}
+
+// ackFromBefore lets an ACK without text from RCV.NXT-1 count, and it is answered as well: it may
+// be a keep-alive.
+//
+// It deviates from 3.10.7.4 first, which drops what is not acceptable, ACK and all. A peer whose
+// window we have closed acknowledges from the edge of what we offered (seqInWindow), and does not
+// know that we have taken the octet of its probe; if it has taken ours, neither would hear the
+// other ever again. BSD takes the ACK of every duplicate.
+func (c *Conn) ackFromBefore(seg *wire.Segment) bool {
+	return seg.Flags&(wire.ACK|wire.RST|wire.SYN) == wire.ACK && seg.Len() == 0 && seg.Seq == c.rcv.nxt-1
 }
 
 // repeatedFIN reports whether the segment ends with the FIN that led to TIME-WAIT.

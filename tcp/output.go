@@ -4,6 +4,7 @@ package tcp
 // FIN (RFC 9293 section 3.8.6.2.1), a probe, an acknowledgment: in this order.
 
 import (
+	"github.com/vitro-net/vitro/seq"
 	"github.com/vitro-net/vitro/wire"
 )
 
@@ -127,15 +128,17 @@ func (c *Conn) putSACK(seg *wire.Segment) {
 	}
 }
 
-// sackBlocks is how many blocks the next segment has.
+// sackBlocks is how many blocks the next segment has: as many as there are, as fit the header,
+// and as leave room for an octet of text where the MTU is tiny.
 func (c *Conn) sackBlocks() int {
-	switch {
-	case !c.opt.sack:
+	if !c.opt.sack || len(c.rcv.held) == 0 {
 		return 0
-	case c.opt.timestamps:
-		return min(len(c.rcv.held), wire.MaxSACKBlocks-1)
 	}
-	return min(len(c.rcv.held), wire.MaxSACKBlocks)
+	most := wire.MaxSACKBlocks
+	if c.opt.timestamps {
+		most--
+	}
+	return min(len(c.rcv.held), most, (int(c.mss())-1-sackLength)/8)
 }
 
 // room is how much text fits the next segment: Eff.snd.MSS less what SACK blocks take
@@ -315,12 +318,26 @@ func (c *Conn) outputKeepAlive(now Time, seg *wire.Segment) bool {
 	return true
 }
 
+// seqInWindow is the sequence number of a segment that takes none: SND.NXT, or the edge of the
+// peer's window where SND.NXT lies beyond it.
+//
+// It deviates from <SEQ=SND.NXT> of 3.10.5 and 3.10.7.4 where the peer has closed or shrunk its
+// window: a probe has taken SND.NXT beyond RCV.NXT+RCV.WND, and by Table 6 an ACK or a reset from
+// there is not acceptable. Linux does so (tcp_acceptable_seq).
+func (c *Conn) seqInWindow() seq.Num {
+	if c.snd.synAcked && c.beyondWindow() {
+		return c.snd.una.Add(c.snd.wnd)
+	}
+	return c.snd.nxt
+}
+
 // outputAck sends <SEQ=SND.NXT><ACK=RCV.NXT><CTL=ACK> when it is owed.
 func (c *Conn) outputAck(now Time, seg *wire.Segment) bool {
 	if c.reply.owed&owedACK == 0 {
 		return false
 	}
 	c.fill(now, seg)
+	seg.Seq = c.seqInWindow()
 	c.putUrgent(seg)
 	return true
 }

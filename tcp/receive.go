@@ -15,12 +15,12 @@ const (
 	Gone                      // text resets the connection, RFC 9293 section 3.6.1
 )
 
-// acceptable is Table 6 of RFC 9293.
+// acceptable is Table 6 of RFC 9293, and ackAtEdge, and spansWindow.
 func (c *Conn) acceptable(seg *wire.Segment) bool {
 	n := seg.Len()
 	switch {
 	case n == 0 && c.rcv.wnd == 0:
-		return seg.Seq == c.rcv.nxt
+		return seg.Seq == c.rcv.nxt || c.ackAtEdge(seg)
 	case n == 0:
 		return seg.Seq.In(c.rcv.nxt, c.rcv.wnd) || c.ackAtEdge(seg)
 	case c.rcv.wnd == 0:
@@ -28,16 +28,32 @@ func (c *Conn) acceptable(seg *wire.Segment) bool {
 		// leaves nothing but them (MUST-66).
 		return seg.Seq == c.rcv.nxt
 	}
-	return seg.Seq.In(c.rcv.nxt, c.rcv.wnd) || (seg.End()-1).In(c.rcv.nxt, c.rcv.wnd)
+	return seg.Seq.In(c.rcv.nxt, c.rcv.wnd) || (seg.End()-1).In(c.rcv.nxt, c.rcv.wnd) || c.spansWindow(seg)
 }
 
-// ackAtEdge accepts an ACK without text at the right edge of the window.
+// ackAtEdge accepts an ACK without text at the right edge of the window, and, of a closed
+// window, one octet beyond.
 //
 // It deviates from Table 6, SEG.SEQ < RCV.NXT+RCV.WND: a peer that has filled the window,
-// part of it lost, acknowledges from exactly the edge, and to the letter none of its
-// acknowledgments would count (RFC 9293 appendix A.2 speaks of such cases). Linux does so.
+// part of it lost, acknowledges from exactly the edge, and one that has probed a closed window
+// from the octet after; to the letter none of its acknowledgments would count, though "it is
+// possible for a TCP implementation to maintain a zero receive window while transmitting data
+// and receiving ACKs" (section 3.4). RFC 9293 appendix A.2 speaks of such cases. Linux does so.
 func (c *Conn) ackAtEdge(seg *wire.Segment) bool {
-	return seg.Flags&(wire.RST|wire.SYN) == 0 && seg.Seq == c.rcv.nxt.Add(c.rcv.wnd)
+	if seg.Flags&(wire.RST|wire.SYN) != 0 {
+		return false
+	}
+	edge := c.rcv.nxt.Add(c.rcv.wnd)
+	return seg.Seq == edge || c.rcv.wnd == 0 && seg.Seq == edge+1
+}
+
+// spansWindow accepts a segment that begins before the window and ends behind it.
+//
+// It deviates from Table 6, by which its beginning or its end must lie in the window: where
+// segments are merged on the way (GRO) such a one carries all that the window has room for.
+func (c *Conn) spansWindow(seg *wire.Segment) bool {
+	old, n := c.rcv.nxt.Sub(seg.Seq), seg.Len()
+	return seg.Flags&wire.RST == 0 && 0 < old && old < n && c.rcv.wnd < n-old
 }
 
 // trim makes the segment one that begins at or after RCV.NXT and does not exceed the
@@ -123,6 +139,9 @@ func (c *Conn) advance(n uint32) {
 		c.rcv.queue.n += n
 	}
 	c.signal |= SignalReadable
+	if c.rcv.finHeld && c.rcv.fin.Less(c.rcv.nxt) {
+		c.rcv.finHeld = false // text has overtaken it: it was not the peer's
+	}
 }
 
 // advanceOverFIN: "signal the user 'connection closing' [...], advance RCV.NXT over the

@@ -44,6 +44,7 @@ const (
 	RuleSynSentResetNoAck
 	RuleSynSentSynAck
 	RuleSynSentSyn
+	RuleSynSentCrossed
 	RuleSynSentOther
 	// Segments: the other states, step by step.
 	RulePAWS
@@ -129,6 +130,7 @@ var rules = [NumRules]ruleText{
 	RuleSynSentResetNoAck:   {"RFC 9293 3.10.7.3 second", "a RST without ACK: drop the segment"},
 	RuleSynSentSynAck:       {"RFC 9293 3.10.7.3 fourth", "our SYN has been ACKed: enter ESTABLISHED"},
 	RuleSynSentSyn:          {"RFC 9293 3.10.7.3 fourth", "a SYN crossed ours: send SYN,ACK, enter SYN-RECEIVED"},
+	RuleSynSentCrossed:      {"RFC 9293 3.5", "a SYN crossed ours, and the user wants no simultaneous open"},
 	RuleSynSentOther:        {"RFC 9293 3.10.7.3 fifth", "neither SYN nor RST: drop the segment"},
 	RulePAWS:                {"RFC 7323 5.3 R1", "SEG.TSval < TS.Recent: an old duplicate, not acceptable"},
 	RuleNoTimestamp:         {"RFC 7323 3.2", "a segment without the negotiated timestamp: silently drop"},

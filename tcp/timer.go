@@ -181,15 +181,21 @@ func (c *Conn) startPersist(now Time) {
 	c.waitToSend(now)
 }
 
-// stopPersist: the window has opened. What was sent into the closed window is deemed lost;
-// it is no sign of congestion.
+// stopPersist: the window has opened. Once it was closed for so long that a probe has gone, what
+// was sent into it is deemed lost; it is no sign of congestion. Before that the timer is left to
+// tell: a peer could otherwise draw all that is in flight again by closing and opening its window.
 func (c *Conn) stopPersist(now Time) {
+	probed := c.timer.probes > 0
 	c.timer.probes = 0
 	c.timer.retransmit = 0
 	c.reply.owed &^= owedProbe
-	if c.outstanding() && c.snd.synAcked {
+	switch {
+	case !c.outstanding() || !c.snd.synAcked:
+	case probed:
 		c.markLost(now, c.snd.nxt, RuleWindowOpened)
 		c.sentAgain(c.snd.una)
+	default:
+		c.startRetransmission(now)
 	}
 }
 
@@ -235,6 +241,10 @@ func (c *Conn) SetKeepAlive(now Time, on bool, idle, interval time.Duration, cou
 	k := &c.keep
 	k.on, k.idle, k.interval, k.count = on, idle, interval, uint8(min(max(count, 1), 255))
 	k.sent, k.at = 0, 0
+	if c.rcv.finSeen && c.finAcked() {
+		k.on = false // TIME-WAIT ends by its own timer (MUST-13)
+		return
+	}
 	if on && c.snd.synAcked {
 		k.at = max(k.last.Add(idle), now)
 	}

@@ -107,7 +107,7 @@ func (c *Conn) windowField() uint16 {
 	c.openWindow()
 	s := c.rcv.shift
 	field := (c.rcv.wnd + 1<<s - 1) >> s
-	if c.rcv.queue.n+field<<s > c.rcv.capacity {
+	if c.rcv.queue.n+field<<s > c.rcv.capacity && c.rcv.queue.n+c.rcv.wnd <= c.rcv.capacity {
 		field = c.rcv.wnd >> s
 	}
 	field = min(field, 1<<16-1)

@@ -414,12 +414,14 @@ func TestAcceptability(t *testing.T) {
 	}{
 		// SEG.LEN 0, RCV.WND 0: SEG.SEQ = RCV.NXT.
 		{true, "<SEQ=6097><ACK=1001><CTL=ACK><WND=77>", true},
-		{true, "<SEQ=6096><ACK=1001><CTL=ACK><WND=77>", false},
-		{true, "<SEQ=6098><ACK=1001><CTL=ACK><WND=77>", false},
+		{true, "<SEQ=6095><ACK=1001><CTL=ACK><WND=77>", false},
+		// And from the octet that a probe has taken (another).
+		{true, "<SEQ=6098><ACK=1001><CTL=ACK><WND=77>", true},
+		{true, "<SEQ=6099><ACK=1001><CTL=ACK><WND=77>", false},
 		// SEG.LEN 0, RCV.WND > 0: RCV.NXT =< SEG.SEQ < RCV.NXT+RCV.WND, and the edge itself for
 		// an ACK (a deviation with its reason in receive.go).
 		{false, "<SEQ=2001><ACK=1001><CTL=ACK><WND=77>", true},
-		{false, "<SEQ=2000><ACK=1001><CTL=ACK><WND=77>", false},
+		{false, "<SEQ=1999><ACK=1001><CTL=ACK><WND=77>", false},
 		{false, "<SEQ=6096><ACK=1001><CTL=ACK><WND=77>", true},
 		{false, "<SEQ=6097><ACK=1001><CTL=ACK><WND=77>", true},
 		{false, "<SEQ=6098><ACK=1001><CTL=ACK><WND=77>", false},
@@ -429,6 +431,9 @@ func TestAcceptability(t *testing.T) {
 		{false, "<SEQ=1990><ACK=1001><LEN=11><CTL=FIN,ACK><WND=77>", true},
 		{false, "<SEQ=6096><ACK=1001><LEN=9><CTL=ACK><WND=77>", true},
 		{false, "<SEQ=6097><ACK=1001><LEN=9><CTL=ACK><WND=77>", false},
+		// And one that spans the window (a third).
+		{false, "<SEQ=2000><ACK=1001><LEN=4098><CTL=ACK><WND=77>", true},
+		{false, "<SEQ=2000><ACK=1001><LEN=1><CTL=RST,ACK><WND=77>", false},
 		{false, "<SEQ=2147489000><ACK=1001><LEN=9><CTL=ACK><WND=77>", false},
 	} {
 		p := established(t, setup{syn: "<MSS=1000>", cfg: tcp.Config{ReceiveBuffer: 4096}})
