@@ -133,7 +133,7 @@ func (s *Stack) deliver(now tcp.Time, n *netif, ip *wire.IP, sum wire.Checksum, 
 	case ip.Proto == wire.ProtoUDP:
 		s.tellUnreachable(now, ip, wire.ICMPv4PortUnreachable, wire.ICMPv6PortUnreachable)
 	case ip.V6:
-		// RFC 8200 section 4: "Next Header value unrecognized", pointing at it.
+		// RFC 8200 section 4: an unrecognized Next Header, with a pointer to it.
 		s.tell(now, ip, &wire.ICMPMessage{Kind: wire.ICMPParameterProblem, Code: wire.ICMPv6UnknownNextHeader, Pointer: uint32(ip.ProtoAt)})
 	default:
 		s.tellUnreachable(now, ip, wire.ICMPv4ProtocolUnreachable, 0)

@@ -10,8 +10,8 @@ import (
 	"github.com/vitro-net/vitro/wire"
 )
 
-// MUST-12: "the application [...] needs to be told whether it closed normally or was
-// aborted": the end of the stream, or a reset.
+// MUST-12: the application "MUST be informed whether it closed normally or was aborted": the
+// end of the stream, or a reset.
 func TestHowThePeerClosed(t *testing.T) {
 	p := newPair(t, config(), config())
 	l := p.listen(p.b, ap(addrB, 80), stack.ListenOptions{})

@@ -25,8 +25,8 @@ func (s *Stack) forward(now tcp.Time, in *netif, ip *wire.IP, p *wire.Packet) {
 		return
 	}
 	if out == in && onLink {
-		// RFC 4443 section 3.1: "a packet which would be sent back over the point-to-point
-		// link it came from": there is no such host there.
+		// It would go back over the point-to-point link that it came from: there is no such
+		// host there (RFC 4443 section 3.1, code 3).
 		s.stats.NoRoute++
 		s.tellUnreachable(now, ip, wire.ICMPv4HostUnreachable, wire.ICMPv6AddressUnreachable)
 		return

@@ -152,9 +152,9 @@ func TestResetReturnsToListen(t *testing.T) {
 	}
 }
 
-// MUST-41: "a passive OPEN [...] MUST NOT affect any previously created connection record";
-// MUST-42: it is possible "while a connection record with the same local port is in
-// SYN-SENT or SYN-RECEIVED".
+// MUST-41: a passive OPEN "MUST NOT affect any previously created connection record";
+// MUST-42: it is possible "while a connection block with the same local port is in SYN-SENT or
+// SYN-RECEIVED state".
 func TestListenBesideConnections(t *testing.T) {
 	p := newPair(t, config(), config())
 	l := p.listen(p.b, ap(addrB, 80), stack.ListenOptions{})

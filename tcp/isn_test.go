@@ -46,8 +46,8 @@ var someFlow = wire.Flow{
 }
 
 // "A TCP implementation MUST use the above type of 'clock' for clock-driven selection of
-// initial sequence numbers": one that "increments roughly every 4 microseconds". RFC 9293
-// section 3.4.1: ISN = M + F(tuple, secret).
+// initial sequence numbers": one that "typically increments at
+// least once every roughly 4 microseconds". RFC 9293 section 3.4.1: ISN = M + F(tuple, secret).
 func TestISNFollowsTheClock(t *testing.T) { // MUST-8, SHLD-1
 	cfg := &tcp.Config{Secret: [16]byte{1}}
 	first := iss(t, cfg, someFlow, epoch)

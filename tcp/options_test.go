@@ -57,9 +57,9 @@ func TestTextBesideSACKBlocks(t *testing.T) { // MUST-16
 		"with timestamps and one SACK block a segment has 976 octets; it has %d and %d blocks", len(out[0].Text), len(out[0].Options.Blocks()))
 }
 
-// "TCP endpoints SHOULD send an MSS Option in every SYN segment when its receive MSS
+// "TCP implementations SHOULD send an MSS Option in every SYN segment when its receive MSS
 // differs from the default"; it is the MTU less the fixed headers, whatever options will be
-// used. "The MSS Option is [...] only sent in segments with the SYN control bit".
+// used. It is sent in no segment without SYN.
 func TestMSSThatIsAnnounced(t *testing.T) { // MUST-14, MUST-67, SHLD-5, MAY-3
 	for _, tc := range []struct {
 		mtu  int
@@ -375,9 +375,8 @@ func TestWhichTimestampIsEchoed(t *testing.T) {
 	p.must(got == 40, "(C) a segment that fills the hole is echoed; TSecr is %d", got)
 }
 
-// TS.Recent is not believed for ever: RFC 7323 section 5.5, "PAWS MUST be disabled if the
-// connection has been idle for more than 24 days"; the segment that comes then sets it anew.
-// 7323-9.
+// TS.Recent is not believed for ever: RFC 7323 section 5.5 has it invalid after 24 days
+// of idleness; the segment that comes then sets it anew. 7323-9.
 func TestTimestampAfter25DaysOfIdleness(t *testing.T) {
 	const day = 24 * time.Hour
 	p := established(t, setup{syn: "<MSS=1460><TS=3000000000,0>"})
@@ -394,7 +393,7 @@ func TestTimestampAfter25DaysOfIdleness(t *testing.T) {
 	p.must(p.receive(100) == 0, "and what is older than it is old")
 }
 
-// The timestamp clock ticks "at a rate between 1 ms and 1 s" and goes only forwards, modulo
+// The timestamp clock ticks "in the range 1 ms to 1 sec per tick" and goes only forwards, modulo
 // 2^32; RFC 7323 section 5.4. 7323-10.
 func TestTimestampClock(t *testing.T) {
 	p := established(t, setup{syn: "<MSS=1460><TS=1,0>"})

@@ -303,7 +303,7 @@ func TestNoSecondRecoveryForOneFlight(t *testing.T) {
 	p.must(p.c.Status().Recovering, "but those of later segments do")
 }
 
-// After a timeout: cwnd is one segment, "MUST NOT be more than the loss window", ssthresh is
+// After a timeout: cwnd is one segment ("MUST be set to no more than the loss window"), ssthresh is
 // half of FlightSize and is not lowered by the next timeout of the segment; slow start with L
 // = 1*SMSS up to ssthresh (RFC 3465 section 2.3, "MUST use L=1*SMSS"); the earliest segment
 // alone goes first. 5681-6, 6298-8.

@@ -296,9 +296,9 @@ func TestKeepAliveIsOffAtFirst(t *testing.T) { // MUST-25
 	p.must(p.c.Deadline() == tcp.Never, "an idle connection has no timer")
 }
 
-// "The interval MUST be configurable and MUST default to no less than two hours"; a probe has
-// no data and SEG.SEQ = SND.NXT-1; "implementations MUST NOT interpret failure to respond to
-// any specific probe as a dead connection". 1122-K1, 1122-K2.
+// "This interval MUST be configurable (MUST-27) and MUST default to no less than two hours"; a
+// probe has no data and SEG.SEQ = SND.NXT-1; "it MUST NOT interpret failure to respond to any
+// specific probe as a dead connection". 1122-K1, 1122-K2.
 func TestKeepAlive(t *testing.T) { // MAY-5, MUST-24, MUST-27, MUST-28, MUST-29, SHLD-12
 	p := established(t, setup{})
 	p.c.SetKeepAlive(p.now, true, 0, 0, 0)
@@ -380,8 +380,8 @@ func TestKeepAliveBeginsWhenItIsSwitchedOn(t *testing.T) { // MUST-24, MUST-26, 
 	}
 }
 
-// The other's keep-alives are answered, with or without an octet of garbage: section 3.8.4,
-// "This is necessary because [...] some may not respond". 1122-K1.
+// The other's keep-alives are answered, with or without an octet of garbage: section 3.8.4.
+// 1122-K1.
 func TestKeepAliveOfThePeer(t *testing.T) {
 	p := established(t, setup{})
 	for range 3 {

@@ -128,8 +128,8 @@ func TestUrgentDataIsReceived(t *testing.T) { // MUST-30, MUST-32, MUST-33
 	p.must(!told(p), "after a FIN there is no urgent data")
 }
 
-// "Receivers MUST be robust to invalid urgent pointer values", RFC 6093 section 4 (URGENT/11,
-// CVE-2019-12255): text comes through whatever the field says, and nothing is counted beyond.
+// "A TCP receiver should be robust to invalid urgent pointer values", RFC 9293 section 3.8.5
+// (URGENT/11, CVE-2019-12255): text comes through whatever the field says, and nothing is counted beyond.
 func TestInvalidUrgentPointers(t *testing.T) {
 	for seed := range uint64(100) {
 		r := rand.New(rand.NewPCG(seed, 5))

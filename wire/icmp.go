@@ -258,7 +258,7 @@ func MayAnswer(ip *IP) bool {
 		return false
 	}
 	if ip.Src.Is4() && (ip.Src[12] == 0 || ip.Src[12] >= 240) {
-		return false // "a host address ... Class E": RFC 1122 section 3.2.2
+		return false // an address of class E is no single host's: RFC 1122 section 3.2.2
 	}
 	switch {
 	case !ip.V6 && ip.Proto == ProtoICMP:
