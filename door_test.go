@@ -203,6 +203,7 @@ func TestConfigR1AndKeepAliveOctet(t *testing.T) {
 			start := time.Now()
 			connect(t, a, b)
 			time.Sleep(time.Until(start.Add(40 * time.Second)))
+			synctest.Wait()
 			if probes == 0 || text > 0 != octet {
 				t.Errorf("KeepAliveOctet %v: %d probes with %d octets", octet, probes, text)
 			}

@@ -12,10 +12,11 @@
 // goroutine that delivers packets, a caller of Write or Read, the one timer. Each takes
 // the lock, does its piece, and then sees to it that what the stack has to send is sent:
 // it becomes the transmitter, unless somebody is. The transmitter takes packets from the
-// stack in batches and sends each without the lock, until there are no more. So packets
-// leave in the order of the stack, no lock is held while a link sends, and two hosts
-// joined in memory answer each other without recursion: when a packet comes back while a
-// host's transmitter is at work further up, the answer is left to it.
+// stack in batches and sends each without the lock; between two batches anybody who has
+// work for it may take its place. So packets leave in the order of the stack, no lock is
+// held while a link sends, and two hosts joined in memory answer each other without
+// recursion: when a packet comes back while a host's transmitter is at work further up, the
+// answer is left to it.
 //
 // A call that waits does so in a sync.Cond on the lock, a deadline is a timer and a
 // broadcast, and a context is watched by context.AfterFunc. Nothing waits while it holds

@@ -1,6 +1,7 @@
 package host
 
 import (
+	"runtime"
 	"time"
 
 	"github.com/vitro-net/vitro/tcp"
@@ -10,7 +11,7 @@ const (
 	// rounds is how many batches a caller sends for everybody before it goes its way. What
 	// is left then is sent by the next caller or by the timer, whichever comes first, so
 	// that no Write is kept for as long as others keep the network busy.
-	rounds = 64
+	rounds = 4
 	// budget is the size of a batch in octets: two super-segments.
 	budget = 128 << 10
 )
@@ -30,10 +31,15 @@ func (h *Host) flush(now tcp.Time) {
 // transmit is the transmitter: there is one at a time. Whoever finds that there is one
 // leaves what it has to send, and the transmitter finds it. It returns what time it has
 // become.
+//
+// After each batch it lets go of its office and of the processor: the batch has woken those
+// that it was for, and who never blocks, as a writer that finds room all the time, would keep
+// them waiting until the scheduler takes its turn away, which is after 10 ms. A round trip of
+// one octet beside such a writer, on two processors, took 500 µs, and one in a hundred 5 ms;
+// so it takes 20 µs and 400 µs, and the writer is no slower (BenchmarkLatency).
 func (h *Host) transmit(now tcp.Time) tcp.Time {
-	h.sending = true
 	for range rounds {
-		h.kicked = false
+		h.sending, h.kicked = true, false
 		h.refill(now)
 		more := h.core.Output(now, &h.batch)
 		if h.batch.Len() > 0 {
@@ -43,14 +49,21 @@ func (h *Host) transmit(now tcp.Time) tcp.Time {
 			h.batch.Reset()
 			now = h.now()
 		}
+		h.sending = false
+		if h.closed {
+			h.idle.Broadcast()
+		}
 		if !more && !h.kicked {
 			break
 		}
 		h.kicked = true
-	}
-	h.sending = false
-	if h.closed {
-		h.idle.Broadcast()
+		h.mu.Unlock()
+		runtime.Gosched()
+		h.mu.Lock()
+		now = h.now()
+		if h.sending || !h.kicked {
+			break // somebody else has taken over
+		}
 	}
 	return now
 }
