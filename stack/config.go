@@ -33,7 +33,7 @@ type Config struct {
 
 	// HopLimit of all packets whose connection has set none (MUST-49). Default 64.
 	HopLimit uint8
-	// Secret keys ports, SYN cookies and rate limits. Fill it with random octets.
+	// Secret keys ports and SYN cookies. Fill it with random octets.
 	Secret [16]byte
 	// Seed of what is random and no secret by itself: the steps from one port to the next.
 	Seed uint64
@@ -110,7 +110,6 @@ const (
 	purposeTCP = iota
 	purposePort
 	purposeCookie
-	purposeLimit
 )
 
 // subkey derives a key from the secret.

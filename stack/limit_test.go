@@ -2,6 +2,7 @@ package stack_test
 
 import (
 	"errors"
+	"net/netip"
 	"testing"
 	"time"
 	"unsafe"
@@ -129,6 +130,46 @@ func TestBuffersAreReclaimed(t *testing.T) {
 	p.want(goodServer, tcp.Established)
 	p.transfer(goodClient, goodServer, 1<<20)
 	p.want(goodServer, tcp.Established)
+}
+
+// ATTACKS: side channels of common limits (CVE-2016-5696, CVE-2020-25705). Who uses up what
+// 3000 destinations get of resets, errors and echoes sees nothing of one more, nor does that
+// one see anything of them; a /64 is one destination.
+func TestLimitsAreForEachDestination(t *testing.T) {
+	cfg := config()
+	cfg.ResetRate, cfg.ErrorRate, cfg.EchoRate = 3, 3, 3
+	for _, v6 := range []bool{false, true} {
+		x := newSeat(t, cfg)
+		x.s.AddRoute(netip.MustParsePrefix("0.0.0.0/0"), 1)
+		x.s.AddRoute(netip.MustParsePrefix("::/0"), 1)
+		flood := func(n int) int {
+			from, to := netip.AddrFrom4([4]byte{11, byte(n >> 16), byte(n >> 8), byte(n)}), "10.0.0.1"
+			other := from
+			if v6 {
+				a := [16]byte{0x20, 1, 0xd, 0xb8, 7, byte(n >> 16), byte(n >> 8), byte(n)}
+				from, to = netip.AddrFrom16(a), "2001:db8::1"
+				a[15] = 1
+				other = netip.AddrFrom16(a)
+			}
+			answers := 0
+			for range 3 {
+				for _, host := range []netip.Addr{from, other} {
+					answers += len(x.put(icmp(host.String(), to, wire.ICMPMessage{Kind: wire.ICMPEchoRequest})))
+					answers += len(x.put(raw(host.String(), to, wire.ProtoUDP, 9, make([]byte, 8))))
+					answers += len(x.say(netip.AddrPortFrom(host, 1), netip.AddrPortFrom(netip.MustParseAddr(to), 9), syn(1)))
+				}
+			}
+			return answers
+		}
+		for n := range 3000 {
+			if got := flood(n); got != 9 {
+				t.Fatalf("IPv6 %v: destination %d gets %d answers; want 3 of each of 3 kinds", v6, n, got)
+			}
+		}
+		if got := flood(0); got != 0 {
+			t.Errorf("IPv6 %v: the first destination gets %d more", v6, got)
+		}
+	}
 }
 
 // MaxQueued bounds answers and forwarded packets that nobody takes.

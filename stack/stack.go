@@ -74,10 +74,9 @@ func New(cfg Config) *Stack {
 	s.waiting = newWaitTable()
 	s.frags.MaxBytes = cfg.ReassemblyBytes
 	s.portKey, s.cookieKey = cfg.subkey(purposePort), cfg.subkey(purposeCookie)
-	limit := cfg.subkey(purposeLimit)
-	s.resets = limiter{key: limit, rate: cfg.ResetRate}
-	s.errors = limiter{key: limit, rate: cfg.ErrorRate}
-	s.echoes = limiter{key: limit, rate: cfg.EchoRate}
+	s.resets = limiter{rate: cfg.ResetRate, random: s.random}
+	s.errors = limiter{rate: cfg.ErrorRate, random: s.random}
+	s.echoes = limiter{rate: cfg.EchoRate, random: s.random}
 	s.addInterface(InterfaceConfig{MTU: wire.MaxPacket, ChecksumOffload: true, Prefixes: []netip.Prefix{
 		netip.MustParsePrefix("127.0.0.1/8"), netip.MustParsePrefix("::1/128"),
 	}})
