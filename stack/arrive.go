@@ -186,6 +186,9 @@ func (s *Stack) arriveConn(now tcp.Time, n *netif, c *Conn, seg *wire.Segment) {
 		return
 	}
 	c.tcp.Arrive(now, seg)
+	if c.orphan {
+		s.noteProgress(now, c)
+	}
 	s.touch(now, c)
 }
 

@@ -2,6 +2,7 @@ package stack
 
 import (
 	"encoding/binary"
+	"time"
 
 	"github.com/vitro-net/vitro/tcp"
 	"github.com/vitro-net/vitro/wire"
@@ -15,6 +16,7 @@ const (
 	DefaultMaxHalfOpen    = 4096
 	DefaultHalfOpen       = 256
 	DefaultMaxOrphans     = 16384
+	DefaultOrphanTimeout  = 100 * time.Second
 	DefaultMaxTimeWait    = 1 << 18
 	DefaultMaxBuffers     = 1 << 30
 	DefaultMaxPaths       = 4096
@@ -51,9 +53,16 @@ type Config struct {
 	MaxHalfOpen int
 	// HalfOpen is the same bound for one listener whose options say none. Default 256.
 	HalfOpen int
-	// MaxOrphans bounds connections that live on after the user has released them. One more
-	// is aborted at its release. Default 16384.
+	// MaxOrphans bounds connections that live on after the user has released them. For one
+	// more, the one that has waited longest for its peer to acknowledge anything is aborted:
+	// whoever holds many of them open cannot keep others from closing. Default 16384.
 	MaxOrphans int
+	// OrphanTimeout is after what time without anything acknowledged a released connection is
+	// aborted, even if its peer answers the probes of a closed window (RFC 9293 section
+	// 3.8.6.1, "subject to the implementation's resource management concerns"). In FIN-WAIT-2
+	// tcp.Config.FinWait2Timeout holds instead. Default 100 s, as RFC 9293 section 3.8.3 asks
+	// of R2 (SHLD-11); negative: never.
+	OrphanTimeout time.Duration
 	// MaxTimeWait bounds the records in TIME-WAIT, of 80 octets each. The oldest makes room.
 	// Default 262144.
 	MaxTimeWait int
@@ -78,7 +87,7 @@ type Config struct {
 	Forward bool
 }
 
-func orDefault[T int | uint8 | uint16](p *T, def T) {
+func orDefault[T int | uint8 | uint16 | time.Duration](p *T, def T) {
 	if *p == 0 {
 		*p = def
 	}
@@ -93,6 +102,7 @@ func (cfg *Config) setDefaults() {
 	orDefault(&cfg.MaxHalfOpen, DefaultMaxHalfOpen)
 	orDefault(&cfg.HalfOpen, DefaultHalfOpen)
 	orDefault(&cfg.MaxOrphans, DefaultMaxOrphans)
+	orDefault(&cfg.OrphanTimeout, DefaultOrphanTimeout)
 	orDefault(&cfg.MaxTimeWait, DefaultMaxTimeWait)
 	orDefault(&cfg.MaxBuffers, DefaultMaxBuffers)
 	orDefault(&cfg.MaxPaths, DefaultMaxPaths)

@@ -52,13 +52,14 @@ type Conn struct {
 
 	listener       *Listener // while it is half-open or not accepted
 	inQueue        queueOf
-	lolder, lnewer *Conn // in the listener's list
+	lolder, lnewer *Conn // in the listener's list, or among the orphans
 	iface          *netif
 	routing        uint32 // Stack.routing when iface was found
 	before         *before
+	orphaned       orphanVars
 	dirty          bool
 	released       bool
-	orphan         bool // released, and counted
+	orphan         bool // released, and in Stack.orphans
 	listed         bool // in Stack.conns
 	detached       bool // in TIME-WAIT, and another connection has the sockets
 	freed          bool
@@ -141,7 +142,8 @@ func (c *Conn) Abort(now tcp.Time) error {
 // Release says that the user is done with the handle, and must not use it again. Call Close
 // and CloseReceive before, or Abort; one that has done neither aborts the connection. The
 // stack lets the connection live out its closing and then frees it; in TIME-WAIT only a
-// small record is left of it. Beyond Config.MaxOrphans it is aborted.
+// small record is left of it. How many may live on, and for how long without any progress,
+// Config.MaxOrphans and Config.OrphanTimeout say.
 func (c *Conn) Release(now tcp.Time) {
 	if c.released {
 		return
@@ -157,13 +159,7 @@ func (c *Conn) Release(now tcp.Time) {
 	case tcp.Closed, tcp.FinWait1, tcp.FinWait2, tcp.Closing, tcp.LastAck, tcp.TimeWait:
 	}
 	if state := c.tcp.State(); state != tcp.Closed && state != tcp.TimeWait {
-		if s.orphans >= s.cfg.MaxOrphans {
-			s.stats.OrphansAborted++
-			_ = c.tcp.Abort(now) // it exists
-		} else {
-			c.orphan = true
-			s.orphans++
-		}
+		s.adopt(now, c)
 	}
 	s.touch(now, c)
 }
@@ -290,9 +286,7 @@ func (s *Stack) free(c *Conn) {
 		return
 	}
 	c.freed = true
-	if c.orphan {
-		s.orphans--
-	}
+	s.disown(c)
 	s.stats.States[c.tcp.State()]--
 	s.unlist(c)
 	s.wheel.disarm(&c.timer)

@@ -12,41 +12,6 @@ import (
 	"github.com/vitro-net/vitro/wire"
 )
 
-// ATTACKS: FIN-WAIT-2 and orphan pile-up. Whoever releases has let go: with a silent peer the
-// connection is gone after a minute, and there are only so many.
-func TestOrphans(t *testing.T) {
-	cfg := config()
-	cfg.MaxOrphans = 3
-	p := newPair(t, cfg, config())
-	l := p.listen(p.b, ap(addrB, 80), stack.ListenOptions{})
-	var servers []*stack.Conn
-	for range 5 {
-		client, server := p.connect(l, ap(addrB, 80))
-		servers = append(servers, server)
-		client.Close(p.now)
-		client.CloseReceive(p.now, tcp.Gone)
-		client.Release(p.now)
-	}
-	p.run(5 * delay)
-	st := p.a.Stats()
-	if st.Orphans != 3 || st.Connections != 3 || st.OrphansAborted != 2 {
-		t.Errorf("%d orphans, %d connections, %d aborted", st.Orphans, st.Connections, st.OrphansAborted)
-	}
-	reset := 0
-	for _, s := range servers {
-		if errors.Is(s.Err(), tcp.ErrReset) {
-			reset++
-		}
-	}
-	if reset != 2 {
-		t.Errorf("%d peers were told", reset)
-	}
-	p.run(tcp.DefaultFinWait2Timeout)
-	if st = p.a.Stats(); st.Orphans != 0 || st.Connections != 0 {
-		t.Errorf("a minute later: %d orphans, %d connections", st.Orphans, st.Connections)
-	}
-}
-
 // A handle released without Close aborts.
 func TestReleaseWithoutClose(t *testing.T) {
 	p := newPair(t, config(), config())

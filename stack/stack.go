@@ -30,8 +30,8 @@ type Stack struct {
 
 	waiting   waitTable
 	halfOpen  int
-	orphans   int
-	relieved  tcp.Time // when relieve last looked
+	orphans   childList // by when they last made progress
+	relieved  tcp.Time  // when relieve last looked
 	frags     wire.Reassembler
 	paths     paths
 	resets    limiter
@@ -86,7 +86,7 @@ func New(cfg Config) *Stack {
 // Deadline returns when Timeout must be called next, or tcp.Never. It is exact: the
 // earliest instant at which anything is due.
 func (s *Stack) Deadline() tcp.Time {
-	d := min(s.wheel.earliest(), s.waiting.deadline())
+	d := min(s.wheel.earliest(), s.waiting.deadline(), s.orphanDeadline())
 	if t, ok := s.frags.Deadline(); ok {
 		d = min(d, tcp.Time(t))
 	}
@@ -102,6 +102,7 @@ func (s *Stack) Timeout(now tcp.Time) {
 		t.conn.tcp.Timeout(now)
 		s.touch(now, t.conn)
 	}
+	s.expireOrphans(now)
 	s.expireTimeWait(now)
 	s.expireFragments(now)
 }

@@ -32,7 +32,8 @@ type Stats struct {
 	// CookiesSent and CookiesValid count SYN cookies, and those that came back.
 	CookiesSent, CookiesValid uint64
 	// OrphansAborted, TimeWaitEvicted and BuffersReclaimed count what Config's limits cost:
-	// MaxOrphans, MaxTimeWait, MaxBuffers.
+	// MaxOrphans, MaxTimeWait, MaxBuffers; OrphansTimedOut what its OrphanTimeout does.
+	OrphansTimedOut                                   uint64
 	OrphansAborted, TimeWaitEvicted, BuffersReclaimed uint64
 
 	// Now.
@@ -53,7 +54,7 @@ type Stats struct {
 // Stats returns the counters.
 func (s *Stack) Stats() Stats {
 	st := s.stats
-	st.HalfOpen, st.Orphans = s.halfOpen, s.orphans
+	st.HalfOpen, st.Orphans = s.halfOpen, s.orphans.n
 	st.Connections, st.TimeWait = s.all.n, s.waiting.len()
 	for at, l := range s.listeners {
 		if at == l.at { // a dual one stands there twice
