@@ -39,6 +39,10 @@ type LinkConfig struct {
 	// Routes are what else is reached by the link; 0.0.0.0/0 and ::/0 are all the rest. The
 	// longest prefix wins, among equal ones the first.
 	Routes []netip.Prefix
+	// Down, if set, is told why the link has ended by itself, once: its TUN was deleted, the
+	// other end of its pair was closed. It is called as the functions of Conn.SetReport are:
+	// it may call the Stack, Close too, and should not block. Default nil.
+	Down func(error)
 }
 
 // Attach attaches a link. It belongs to the Stack from then on: Close closes it. Errors
@@ -46,11 +50,16 @@ type LinkConfig struct {
 // needs an MTU of 1280),
 // EADDRINUSE for an address the Stack has already, net.ErrClosed, link.ErrAttached; then
 // the link still belongs to the caller.
+//
+// A link that ends by itself is taken away, with its addresses and routes, as when the
+// kernel's interface is deleted: Dial gives ENETUNREACH where no other route leads, and
+// connections that are there live on until their timeouts, or until a link with the same
+// address is attached. LinkConfig.Down is told.
 func (s *Stack) Attach(l link.Link, config LinkConfig) error {
 	if !s.ok() || l == nil {
 		return &net.OpError{Op: "attach", Net: "link", Err: syscall.EINVAL}
 	}
-	err := s.host.Attach(l, host.LinkConfig{Addresses: config.Addresses, Routes: config.Routes})
+	err := s.host.Attach(l, host.LinkConfig{Addresses: config.Addresses, Routes: config.Routes, Down: config.Down})
 	if err != nil {
 		return &net.OpError{Op: "attach", Net: "link", Err: cause("attach", err)}
 	}
@@ -59,8 +68,8 @@ func (s *Stack) Attach(l link.Link, config LinkConfig) error {
 
 // Close ends the Stack at once: calls that wait return net.ErrClosed, connections are
 // reset, links closed. When it returns no goroutine and no timer is left, but for a function
-// of SetReport that is running. It must not be called from within a link's Send or Receive;
-// from within a function of SetReport it may. A second Close does nothing.
+// of SetReport or LinkConfig.Down that is running. It must not be called from within a link's
+// Send or Receive; from within those functions it may. A second Close does nothing.
 func (s *Stack) Close() error {
 	if !s.ok() {
 		return syscall.EINVAL

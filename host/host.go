@@ -86,9 +86,15 @@ type LinkConfig struct {
 	// Routes are what else is reached by this link: 0.0.0.0/0 and ::/0 are all the rest.
 	// The longest prefix wins.
 	Routes []netip.Prefix
+	// Down, if set, is told why the link has ended by itself, once; see Attach. It is called
+	// as the functions of Conn.SetReport are, and may call the host, Close too.
+	Down func(error)
 }
 
-// Attach attaches a link, which belongs to the host from then on: Close closes it.
+// Attach attaches a link, which belongs to the host from then on: Close closes it. A link
+// that ends by itself (link.DownReceiver) is closed and taken away, with its addresses and
+// routes: what they led to gives ENETUNREACH, if no other route leads there. Connections
+// stay: another link with their address carries them on, or they end by their timeouts.
 // Errors: EINVAL, EADDRINUSE for an address that the host has, ErrClosed, and those of the
 // link's Attach; then the link still belongs to the caller.
 func (h *Host) Attach(l link.Link, config LinkConfig) error {
@@ -96,7 +102,7 @@ func (h *Host) Attach(l link.Link, config LinkConfig) error {
 	if err != nil {
 		return err
 	}
-	if err := l.Attach(&port{h, iface}); err != nil {
+	if err := l.Attach(&port{h, iface, config.Down}); err != nil {
 		h.mu.Lock()
 		defer h.mu.Unlock()
 		h.setLink(iface, nil)
@@ -142,7 +148,10 @@ func (h *Host) setLink(iface int, l link.Link) {
 type port struct {
 	host  *Host
 	iface int
+	down  func(error)
 }
+
+var _ link.DownReceiver = (*port)(nil)
 
 // Receive is called by the link.
 func (p *port) Receive(batch []wire.Packet) {
@@ -159,11 +168,39 @@ func (p *port) Receive(batch []wire.Packet) {
 	h.flush(now)
 }
 
+// Down is called by the link when it has ended by itself. The link is not closed here, since
+// Close would wait for this call.
+func (p *port) Down(err error) {
+	h := p.host
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.closed || h.core.RemoveInterface(p.iface) != nil {
+		return
+	}
+	h.reports.add(h, func() {
+		h.bury(p.iface)
+		if p.down != nil {
+			p.down(err)
+		}
+	})
+	h.flush(h.now())
+}
+
+// bury closes a link that has ended, so that nothing is left of it though the host lives on.
+func (h *Host) bury(iface int) {
+	if l := (*h.links.Load())[iface]; l != nil {
+		_ = l.Close() // an error changes nothing: the link has ended
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.setLink(iface, nil)
+}
+
 // Close ends everything at once: calls that wait return ErrClosed, connections are reset,
 // links closed. When it returns no timer and no goroutine of the host or its links is
-// left, but for a function of SetReport that is running. It must not be called from within a
-// link's Send or Receive; from within a function of SetReport it may. A second Close does
-// nothing.
+// left, but for a function of SetReport or LinkConfig.Down that is running. It must not be
+// called from within a link's Send or Receive; from within those functions it may. A second
+// Close does nothing.
 func (h *Host) Close() error {
 	h.mu.Lock()
 	if h.closed {

@@ -55,29 +55,24 @@ func (c *Conn) note(sig tcp.Signal) {
 	if sig&tcp.SignalUrgent != 0 {
 		r.Urgent, r.UrgentLeft = true, c.core.Status().UrgentLeft
 	}
-	c.host.reports.add(c.host, news{c.report, r})
-}
-
-// news is a report and who is to hear it.
-type news struct {
-	f func(Report)
-	r Report
+	f := c.report
+	c.host.reports.add(c.host, func() { f(r) })
 }
 
 // reports are what is still to be told. Whoever has the news may be a link within its Receive,
 // or the transmitter: a function that were called there could not close the host, which waits
 // for both. So it is called by a timer of its own, which runs at once.
 type reports struct {
-	queue []news
+	queue []func()
 	timer *time.Timer
 	armed bool // the timer runs, or its function does
 }
 
-func (q *reports) add(h *Host, n news) {
+func (q *reports) add(h *Host, tell func()) {
 	if h.closed {
 		return
 	}
-	q.queue = append(q.queue, n)
+	q.queue = append(q.queue, tell)
 	switch {
 	case q.armed:
 		return
@@ -93,10 +88,10 @@ func (q *reports) add(h *Host, n news) {
 func (q *reports) tell(h *Host) {
 	h.mu.Lock()
 	for len(q.queue) > 0 {
-		n := q.queue[0]
+		f := q.queue[0]
 		q.queue = q.queue[1:]
 		h.mu.Unlock()
-		n.f(n.r)
+		f()
 		h.mu.Lock()
 	}
 	q.queue, q.armed = nil, false

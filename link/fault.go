@@ -157,6 +157,15 @@ func (r *faultReceiver) Receive(batch []wire.Packet) {
 	}
 }
 
+// Down passes on that the link beneath has ended. What is waiting still arrives.
+func (r *faultReceiver) Down(err error) {
+	f := (*FaultLink)(r)
+	if f.gate.enter() {
+		defer f.gate.leave()
+		tellDown(*f.recv.Load(), err)
+	}
+}
+
 // MTU returns that of the link beneath.
 func (f *FaultLink) MTU() int { return f.inner.MTU() }
 

@@ -52,6 +52,24 @@ type Receiver interface {
 	Receive(batch []wire.Packet)
 }
 
+// A DownReceiver is a Receiver that wants to know when its link has ended by itself: a TUN
+// was deleted, the other end of a pair was closed. A link that can end so looks for it.
+type DownReceiver interface {
+	Receiver
+
+	// Down is called once, with an error that says why. Nothing will be carried from then
+	// on; what the link had received before may still come. It is called like Receive: not
+	// after Close has returned, and it must not call Close of the link that calls it.
+	Down(err error)
+}
+
+// tellDown calls Down of a receiver that has it.
+func tellDown(r Receiver, err error) {
+	if d, ok := r.(DownReceiver); ok {
+		d.Down(err)
+	}
+}
+
 // Offload says what Send does for its caller. It does not change in a link's life.
 type Offload struct {
 	// MaxSuper is the length in octets, headers included, of the largest packet with
@@ -76,7 +94,8 @@ type Link interface {
 	//
 	// The network below promises nothing, so neither does Send: what a full queue, a
 	// missing peer or a packet beyond the MTU or the offer of Offload loses is lost
-	// without an error. The only error is one that wraps ErrClosed.
+	// without an error. The only error is one that wraps ErrClosed: the link was closed, or
+	// has ended by itself, of which a DownReceiver is told.
 	//
 	// Send may call a Receiver before it returns (a pair in memory does): call it
 	// without holding a lock that the receiver needs.

@@ -2,6 +2,7 @@ package link
 
 import (
 	"errors"
+	"fmt"
 	"sync/atomic"
 
 	"github.com/vitro-net/vitro/wire"
@@ -25,11 +26,13 @@ type PairConfig struct {
 // it must see to it that this ends (package host queues, and sends in one place).
 //
 // Packets are lost without an error while the other end has no receiver, when it is
-// closed, and when they exceed what the pair carries; see Lost.
+// closed, and when they exceed what the pair carries; see Lost. When the other end is closed
+// a DownReceiver is told so, by the goroutine that closes it.
 type End struct {
 	peer    *End
 	gate    gate // calls of this end's Receiver
 	recv    atomic.Pointer[Receiver]
+	told    atomic.Bool // the receiver, that the other end is closed
 	lost    atomic.Uint64
 	mtu     int
 	offload Offload
@@ -65,7 +68,21 @@ func (e *End) Attach(r Receiver) error {
 	if !e.recv.CompareAndSwap(nil, &r) {
 		return ErrAttached
 	}
+	e.tell()
 	return nil
+}
+
+var errPeerClosed = fmt.Errorf("link: the other end of the pair is closed (%w)", ErrClosed)
+
+// tell tells the receiver that the other end is closed, if that is so, once. Whichever comes
+// last, Attach here or Close there, finds both.
+func (e *End) tell() {
+	r := e.recv.Load()
+	if r == nil || !e.peer.gate.closed() || !e.told.CompareAndSwap(false, true) || !e.gate.enter() {
+		return
+	}
+	defer e.gate.leave()
+	tellDown(*r, errPeerClosed)
 }
 
 // Send calls the other end's Receive with the batch. Packets that the pair cannot carry
@@ -124,10 +141,11 @@ func (e *End) Offload() Offload { return e.offload }
 func (e *End) Lost() uint64 { return e.lost.Load() }
 
 // Close closes this end: its Send gives ErrClosed, and when Close returns its Receiver
-// will not be called again. The other end stays open, and what it sends is lost, as with
-// a cable unplugged.
+// will not be called again. What the other end sends is lost from then on, as with a cable
+// unplugged, and its DownReceiver is told.
 func (e *End) Close() error {
 	e.gate.shut()
+	e.peer.tell()
 	e.gate.wait()
 	return nil
 }

@@ -114,6 +114,9 @@ func (r *tapReceiver) Receive(batch []wire.Packet) {
 	r.r.Receive(batch)
 }
 
+// Down passes on that the link beneath has ended.
+func (r *tapReceiver) Down(err error) { tellDown(r.r, err) }
+
 func (t *tap) show(dir Direction, batch []wire.Packet) {
 	at := t.now()
 	for i := range batch {

@@ -25,7 +25,8 @@ type Device struct {
 	mu       sync.Mutex // never held during a call out
 	attached bool
 	closed   bool
-	gone     error // why a reader has ended before Close
+	gone     error // why the device has ended before Close
+	told     bool  // the receiver, of that
 	readers  sync.WaitGroup
 }
 
@@ -133,18 +134,34 @@ func (d *Device) fail(err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.gone == nil && !d.closed {
-		d.gone = fmt.Errorf("tun: %s is gone: %w", d.name, err)
+		if errors.Is(err, unix.EBADFD) || errors.Is(err, unix.EFAULT) { // what the kernel says of a file without interface
+			err = fmt.Errorf("the interface was deleted: %w", err)
+		}
+		d.gone = fmt.Errorf("tun: %s is gone: %w (%w)", d.name, err, link.ErrClosed)
+	}
+}
+
+// down tells the receiver why the device has ended, once. A reader does so, even if it was
+// Send that has noticed: readers are what Close waits for.
+func (d *Device) down(r link.Receiver) {
+	d.mu.Lock()
+	err, told := d.gone, d.told || d.closed
+	d.told = true
+	d.mu.Unlock()
+	if r, ok := r.(link.DownReceiver); ok && !told {
+		r.Down(err)
 	}
 }
 
 // Err returns nil while the device works, and after that why it has ended: the interface
-// was deleted, or Close was called (an error that wraps link.ErrClosed).
+// was deleted, the other end of the socket was closed, or Close was called. The error wraps
+// link.ErrClosed. A link.DownReceiver is told of the first two.
 func (d *Device) Err() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	switch {
 	case d.gone != nil:
-		return errors.Join(d.gone, link.ErrClosed)
+		return d.gone
 	case d.closed:
 		return link.ErrClosed
 	}

@@ -321,15 +321,39 @@ func dropNetAdmin(t *testing.T) {
 	}
 }
 
+// downs is a DownReceiver.
+type downs chan error
+
+func (downs) Receive([]wire.Packet) {}
+func (d downs) Down(err error)      { d <- err }
+
+// Whoever has a TUN is told that it was deleted, once, with however many queues; of his own
+// Close he is not.
 func TestInterfaceDeleted(t *testing.T) {
 	ns := netns.ForTest(t)
-	d := open(t, ns, Config{Name: "vt0", Addrs: both})
-	d.Attach(echo(d))
+	d := open(t, ns, Config{Name: "vt0", Addrs: both, Queues: 4})
+	told := make(downs, 9)
+	d.Attach(told)
 	run(t, ns, "ip link delete vt0")
+	select {
+	case err := <-told:
+		if !errors.Is(err, link.ErrClosed) || !strings.Contains(err.Error(), "vt0 is gone: the interface was deleted") {
+			t.Errorf("Down: %v", err)
+		}
+	case <-time.After(limit):
+		t.Fatal("nobody is told")
+	}
 	awaitEnd(t, d)
 	p := tcpPacket(flow4, wire.Segment{Flags: wire.SYN}, wire.ChecksumNone)
 	if err := d.Send([]wire.Packet{p}); !errors.Is(err, link.ErrClosed) || !strings.Contains(err.Error(), "vt0 is gone") {
 		t.Errorf("Send: %v", err)
+	}
+	d.Close()
+	d = open(t, ns, Config{Name: "vt1"})
+	d.Attach(told)
+	d.Close()
+	if len(told) != 0 {
+		t.Errorf("told again: %v", <-told)
 	}
 }
 

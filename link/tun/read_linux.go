@@ -43,6 +43,7 @@ func (d *Device) read(q *queue, r link.Receiver) {
 		}
 		if rd.err != nil {
 			d.fail(rd.err)
+			d.down(r)
 			return
 		}
 	}
