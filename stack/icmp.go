@@ -75,9 +75,14 @@ func (s *Stack) arriveICMPError(now tcp.Time, ip *wire.IP, m *wire.ICMPMessage) 
 }
 
 // packetTooBig takes in that a packet did not fit a path of mtu octets; 0 when the router
-// did not say.
+// did not say. Only routers of IPv4 may do that, or have links of less than 1280 octets: "If
+// a node receives a Packet Too Big message reporting a next-hop MTU that is less than the
+// IPv6 minimum link MTU, it must discard it", RFC 8201 section 4.
 func (s *Stack) packetTooBig(now tcp.Time, c *Conn, q *wire.Quote, mtu int) bool {
-	if mtu == 0 {
+	switch v6 := !q.Flow.Remote.Is4(); {
+	case v6 && mtu < leastMTU6:
+		return false
+	case mtu == 0:
 		mtu = plateau(q.Len)
 	}
 	if q.Len != 0 && mtu >= q.Len {

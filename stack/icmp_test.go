@@ -407,7 +407,10 @@ func TestPathMTU(t *testing.T) {
 		{false, 9000, 1500},
 		{false, 0, 1006}, // a router that does not say: the plateau below 1440
 		{true, 1400, 1400},
-		{true, 100, 1280},
+		{true, 1280, 1280},
+		{true, 1279, 1500}, // RFC 8201 section 4: "it must discard it"
+		{true, 100, 1500},
+		{true, 0, 1500}, // there are no IPv6 routers that do not say
 	} {
 		p := newPair(t, config(), config())
 		at := ap(addrB, 80)

@@ -13,8 +13,9 @@ import (
 // 5.3 say 10 minutes. New connections begin with the link's MTU then.
 const pathLife = 10 * time.Minute
 
-// Least path MTUs that a message can make us believe: RFC 1122 section 3.3.3, what every
-// host must be able to receive; RFC 8200 section 5.
+// Least path MTUs. A message that says less makes us believe the first, for IPv4 (RFC 1122
+// section 3.3.2: what every host must be able to receive, "greater than or equal to 576");
+// for IPv6 (RFC 8200 section 5) there are no such paths, and such a message is discarded.
 const (
 	leastMTU4 = 576
 	leastMTU6 = 1280
@@ -32,17 +33,22 @@ type paths struct {
 	next  int
 }
 
-// learn notes that packets to dst may have mtu octets.
+// learn notes that packets to dst may have mtu octets. What is known only falls until it is
+// forgotten: "A host MUST not increase its estimate of the Path MTU in response to the
+// contents of a Datagram Too Big message", RFC 1191 section 3; an older connection, which
+// still sends more, may well get one that says more. Nor does that one prolong the other.
 func (p *paths) learn(now tcp.Time, dst wire.Addr, mtu, limit int) {
 	if p.known == nil {
 		p.known = make(map[wire.Addr]path)
 	}
 	if dst.Is4() {
 		mtu = max(mtu, leastMTU4)
-	} else {
-		mtu = max(mtu, leastMTU6)
 	}
-	if _, ok := p.known[dst]; !ok {
+	old, ok := p.known[dst]
+	if ok && now < old.until && old.mtu < mtu {
+		return
+	}
+	if !ok {
 		if len(p.order) < limit {
 			p.order = append(p.order, dst)
 		} else {
