@@ -119,7 +119,6 @@ func (c *Config) host() (host.Config, error) {
 	h.ElasticSend = c.ElasticSend
 	s := &h.Stack
 	s.HopLimit, s.PortFirst, s.PortLast, s.Forward = c.HopLimit, c.PortFirst, c.PortLast, c.Forward
-	c.Limits.set(s)
 	s.TCP = tcp.Config{
 		ReceiveBuffer: c.ReceiveBuffer, SendBuffer: c.SendBuffer,
 		MSL: c.MSL, DelayedAck: c.DelayedAck, MinRTO: c.MinRTO, MaxRTO: c.MaxRTO,
@@ -129,6 +128,7 @@ func (c *Config) host() (host.Config, error) {
 		NoTimestamps: c.NoTimestamps, NoSACK: c.NoSACK, NoWindowScale: c.NoWindowScale,
 		Trace: c.Trace,
 	}
+	c.Limits.set(s)
 	if isn := c.ISN; isn != nil {
 		s.TCP.ISN = func(_ tcp.Time, flow wire.Flow) seq.Num {
 			return seq.Num(isn(flow.LocalAddrPort(), flow.RemoteAddrPort()))

@@ -17,8 +17,8 @@
 // descriptor. Errors are those of package net: *net.OpError
 // around syscall.ECONNREFUSED, ECONNRESET, EPIPE, ETIMEDOUT, EADDRINUSE, EADDRNOTAVAIL,
 // EHOSTUNREACH, ENETUNREACH, os.ErrDeadlineExceeded, net.ErrClosed, or io.EOF itself.
-// Beyond the kernel's: ECONNABORTED when the Stack has ended the connection to stay within
-// Limits.MaxBuffers, and ENOBUFS from Dial at Limits.MaxConnections.
+// Beyond the kernel's: ENOBUFS when the Stack has ended a connection to stay within
+// Limits.MaxBuffers, and from Dial at Limits.MaxConnections.
 //
 // No goroutine belongs to a Stack: work is done by those who call it, by its one timer and
 // by its links. It runs unchanged in a testing/synctest bubble.

@@ -1,6 +1,10 @@
 package vitro
 
-import "github.com/vitro-net/vitro/stack"
+import (
+	"time"
+
+	"github.com/vitro-net/vitro/stack"
+)
 
 // Limits bound what a Stack spends on its peers, friendly or not. Each zero field means its
 // default; what is beyond a limit is lost, refused or ended as the field's comment says, and
@@ -9,10 +13,16 @@ type Limits struct {
 	// MaxConnections bounds the connections, half-open ones and orphans counted, records in
 	// TIME-WAIT not. Default 1048576. Beyond, Dial gives ENOBUFS and a SYN is dropped.
 	MaxConnections int
-	// MaxBuffers bounds the octets in all buffers of all connections. Default 1 GiB. Beyond,
-	// connections that hold much and move nothing are aborted: their calls give
-	// ECONNABORTED.
+	// MaxBuffers bounds the octets of memory in the buffers of all connections, but for 2048 in
+	// each direction of each. Default 1 GiB. At the bound buffers grow no more: Write takes
+	// less at a time, peers are offered smaller windows, and what arrives all the same is
+	// dropped, to be sent again.
 	MaxBuffers int
+	// StallTimeout is how long a connection may make no progress when buffers take more than
+	// seven eighths of MaxBuffers: its peer has acknowledged, and its user read, no more than
+	// a 128th of what it holds. Then those that have waited longest are reset: their calls
+	// give ENOBUFS. Default 30 s.
+	StallTimeout time.Duration
 	// MaxHalfOpen bounds the connections in SYN-RECEIVED of all listeners together; SYNs
 	// beyond are answered by SYN cookies (RFC 4987 section 3.6). Default 4096.
 	MaxHalfOpen int
@@ -41,7 +51,7 @@ type Limits struct {
 
 // set hands the limits to the layer that keeps them; what is 0 has its default there.
 func (l *Limits) set(s *stack.Config) {
-	s.MaxConnections, s.MaxBuffers = l.MaxConnections, l.MaxBuffers
+	s.MaxConnections, s.TCP.MaxBuffers, s.StallTimeout = l.MaxConnections, l.MaxBuffers, l.StallTimeout
 	s.MaxHalfOpen, s.HalfOpen = l.MaxHalfOpen, l.HalfOpen
 	s.MaxOrphans, s.MaxTimeWait = l.MaxOrphans, l.MaxTimeWait
 	s.MaxPaths, s.MaxQueued, s.ReassemblyBytes = l.MaxPaths, l.MaxQueued, l.ReassemblyBytes

@@ -54,6 +54,8 @@ func errno(err error, soft tcp.SoftError) error {
 		return syscall.ENOTCONN
 	case tcp.ErrClosing:
 		return syscall.EPIPE
+	case tcp.ErrResources:
+		return syscall.ENOBUFS
 	case tcp.ErrAborted, tcp.ErrUnread:
 		return syscall.ECONNABORTED // by this end, after the user has left
 	}

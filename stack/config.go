@@ -18,7 +18,7 @@ const (
 	DefaultMaxOrphans     = 16384
 	DefaultOrphanTimeout  = 100 * time.Second
 	DefaultMaxTimeWait    = 1 << 18
-	DefaultMaxBuffers     = 1 << 30
+	DefaultStallTimeout   = 30 * time.Second
 	DefaultMaxPaths       = 4096
 	DefaultMaxQueued      = 1 << 20
 	DefaultResetRate      = 1000
@@ -66,10 +66,12 @@ type Config struct {
 	// MaxTimeWait bounds the records in TIME-WAIT, of 80 octets each. The oldest makes room.
 	// Default 262144.
 	MaxTimeWait int
-	// MaxBuffers bounds the octets in all send and receive buffers. Above it the
-	// connections that hold the most without a reader or with a closed window are aborted.
-	// Default 1 GiB.
-	MaxBuffers int
+	// StallTimeout is how long a connection may make no progress while buffers take more than
+	// seven eighths of TCP.MaxBuffers: its peer has acknowledged, and its user read, next to
+	// nothing (no more than a 128th of what it holds). Then those that have waited longest
+	// are reset, and their calls give tcp.ErrResources. Default 30 s; time counts from when
+	// buffers took half of the bound.
+	StallTimeout time.Duration
 	// MaxPaths bounds the path MTUs remembered. Default 4096.
 	MaxPaths int
 	// MaxQueued bounds the octets of answers and forwarded packets that wait for Output;
@@ -104,7 +106,7 @@ func (cfg *Config) setDefaults() {
 	orDefault(&cfg.MaxOrphans, DefaultMaxOrphans)
 	orDefault(&cfg.OrphanTimeout, DefaultOrphanTimeout)
 	orDefault(&cfg.MaxTimeWait, DefaultMaxTimeWait)
-	orDefault(&cfg.MaxBuffers, DefaultMaxBuffers)
+	orDefault(&cfg.StallTimeout, DefaultStallTimeout)
 	orDefault(&cfg.MaxPaths, DefaultMaxPaths)
 	orDefault(&cfg.MaxQueued, DefaultMaxQueued)
 	orDefault(&cfg.ResetRate, DefaultResetRate)

@@ -58,6 +58,8 @@ type Conn struct {
 	before         *before
 	orphaned       orphanVars
 	dirty          bool
+	lackAt         int // 1 + the place in Stack.mem.lacking; 0: none
+	seen           seen
 	released       bool
 	orphan         bool // released, and in Stack.orphans
 	listed         bool // in Stack.conns
@@ -153,7 +155,7 @@ func (c *Conn) Release(now tcp.Time) {
 	c.watcher = nil
 	switch c.tcp.State() {
 	case tcp.Listen, tcp.SynSent, tcp.SynReceived, tcp.Established, tcp.CloseWait:
-		if !c.tcp.Status().FinQueued {
+		if !c.tcp.FinQueued() {
 			_ = c.tcp.Abort(now) // it exists
 		}
 	case tcp.Closed, tcp.FinWait1, tcp.FinWait2, tcp.Closing, tcp.LastAck, tcp.TimeWait:
@@ -231,9 +233,6 @@ func (s *Stack) touch(now tcp.Time, c *Conn) {
 		return
 	}
 	s.signals(now, c)
-	if s.cfg.TCP.BuffersInUse() > s.cfg.MaxBuffers {
-		s.relieve(now)
-	}
 	s.wheel.arm(&c.timer, c.tcp.Deadline())
 	s.dirty.push(c)
 }
@@ -243,6 +242,9 @@ func (s *Stack) signals(now tcp.Time, c *Conn) {
 	sig := c.tcp.TakeSignals()
 	if sig == 0 {
 		return
+	}
+	if sig&tcp.SignalNoMemory != 0 {
+		s.lack(c)
 	}
 	if c.listener != nil {
 		c.listener.childSignals(now, c, sig)
@@ -290,6 +292,7 @@ func (s *Stack) free(c *Conn) {
 	s.stats.States[c.tcp.State()]--
 	s.unlist(c)
 	s.wheel.disarm(&c.timer)
+	s.unlack(c)
 	s.all.remove(c)
 	c.tcp.Release()
 }

@@ -44,7 +44,7 @@ func newHostile(t testing.TB, script []byte) *hostile {
 	cfg.MaxTimeWait, cfg.MaxOrphans, cfg.MaxConnections, cfg.MaxPaths = 3, 3, 12, 2
 	cfg.PortFirst, cfg.PortLast = 50000, 50003
 	cfg.TCP.ReceiveBuffer, cfg.TCP.SendBuffer = 1<<14, 1<<14
-	cfg.MaxBuffers = 1 << 17
+	cfg.TCP.MaxBuffers = 1 << 17
 	h := &hostile{seat: newSeat(t, cfg), script: script}
 	h.passes = true
 	h.link(stack.InterfaceConfig{MTU: 1300, MaxSuper: 20000, ChecksumOffload: true, Prefixes: prefixes("10.1.0.1/24", "2001:db8:1::1/64")})

@@ -60,43 +60,6 @@ func TestReleaseAfterClose(t *testing.T) {
 	}
 }
 
-// ATTACKS: zero-window hold (CVE-2008-4609). Peers that take nothing lose their connections
-// before others do, and memory is back inside the limit.
-func TestBuffersAreReclaimed(t *testing.T) {
-	cfg := config()
-	cfg.MaxBuffers = 8<<20 + 1<<19
-	p := newPair(t, config(), cfg)
-	l := p.listen(p.b, ap(addrB, 80), stack.ListenOptions{})
-	goodClient, goodServer := p.connect(l, ap(addrB, 80))
-	var bad []*stack.Conn
-	for range 8 {
-		_, server := p.connect(l, ap(addrB, 80))
-		bad = append(bad, server)
-	}
-	for i := range 2 { // the client's window fills, then the send buffer
-		if i == 1 { // what holds much and moves is no victim
-			if n, _ := goodServer.Send(p.now, make([]byte, 900_000)); n != 900_000 {
-				t.Fatal(n)
-			}
-		}
-		for _, s := range bad {
-			for {
-				if n, _ := s.Send(p.now, make([]byte, 1<<16)); n == 0 {
-					break
-				}
-			}
-		}
-		p.run(20 * time.Second)
-	}
-	st := p.b.Stats()
-	if st.Buffers > cfg.MaxBuffers || st.BuffersReclaimed == 0 {
-		t.Errorf("%d octets, %d reclaimed", st.Buffers, st.BuffersReclaimed)
-	}
-	p.want(goodServer, tcp.Established)
-	p.transfer(goodClient, goodServer, 1<<20)
-	p.want(goodServer, tcp.Established)
-}
-
 // ATTACKS: side channels of common limits (CVE-2016-5696, CVE-2020-25705). Who uses up what
 // 3000 destinations get of resets, errors and echoes sees nothing of one more, nor does that
 // one see anything of them; a /64 is one destination.

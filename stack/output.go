@@ -16,6 +16,7 @@ const turn = 128 << 10
 // What the stack sends to itself it delivers here, and asks again whoever that has given
 // something to send; a call ends after about as many octets as the budget has.
 func (s *Stack) Output(now tcp.Time, b *Batch) bool {
+	s.balance(now)
 	looped := 0
 	for {
 		if !s.outputQueue(b) {

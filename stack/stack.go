@@ -31,7 +31,7 @@ type Stack struct {
 	waiting   waitTable
 	halfOpen  int
 	orphans   childList // by when they last made progress
-	relieved  tcp.Time  // when relieve last looked
+	mem       memory
 	frags     wire.Reassembler
 	paths     paths
 	resets    limiter

@@ -11,6 +11,7 @@ import (
 const (
 	DefaultReceiveBuffer     = 1 << 20
 	DefaultSendBuffer        = 1 << 20
+	DefaultMaxBuffers        = 1 << 30
 	DefaultMSL               = 30 * time.Second
 	DefaultDelayedAck        = 40 * time.Millisecond
 	DefaultMinRTO            = 200 * time.Millisecond
@@ -44,6 +45,13 @@ type Config struct {
 	// SendBuffer is the most a connection holds of what has been sent by the user and not
 	// been acknowledged, in octets. Default 1 MiB.
 	SendBuffer int
+
+	// MaxBuffers bounds the octets of memory in the buffers of all connections together. At the
+	// bound a buffer grows no more: Send takes less, the window offered is smaller, text that
+	// has come all the same is dropped, and its sender sends it again. SignalNoMemory says
+	// so. Each direction of a connection has 2048 octets in any case, so that all move on,
+	// however slowly. Default 1 GiB.
+	MaxBuffers int
 
 	// MSL is the maximum segment lifetime; TIME-WAIT lasts twice as long (MUST-13).
 	// Default 30 s: RFC 9293 section 3.4.2 says 2 minutes and calls it "an engineering
@@ -139,6 +147,8 @@ func (cfg *Config) setDefaults() {
 	cfg.ready = true
 	orDefault(&cfg.ReceiveBuffer, DefaultReceiveBuffer)
 	orDefault(&cfg.SendBuffer, DefaultSendBuffer)
+	orDefault(&cfg.MaxBuffers, DefaultMaxBuffers)
+	cfg.pool.most = cfg.MaxBuffers
 	orDefault(&cfg.MSL, DefaultMSL)
 	orDefault(&cfg.DelayedAck, DefaultDelayedAck)
 	orDefault(&cfg.MinRTO, DefaultMinRTO)

@@ -129,6 +129,7 @@ const (
 	SignalListen                         // a passive connection has returned to LISTEN
 	SignalTimeWait                       // TIME-WAIT is entered
 	SignalClosed                         // the connection is CLOSED
+	SignalNoMemory                       // Config.MaxBuffers kept a buffer small: MemoryFreed is to be called
 )
 
 // New returns a connection in CLOSED. flow names both sockets; a passive OPEN may leave

@@ -32,6 +32,8 @@ const (
 	// ErrUnread: the connection was reset because data arrived that nobody will read
 	// (SHLD-3).
 	ErrUnread
+	// ErrResources: the connection's owner has taken its memory back (Reclaim).
+	ErrResources
 )
 
 var errorTexts = [...]string{
@@ -46,6 +48,7 @@ var errorTexts = [...]string{
 	ErrUserTimeout:   "connection aborted due to user timeout",
 	ErrUnreachable:   "destination unreachable",
 	ErrUnread:        "connection reset: data arrived after close",
+	ErrResources:     "insufficient resources",
 }
 
 // Error returns the response's text.

@@ -217,6 +217,21 @@ func (c *Conn) abortClosing(now Time) {
 	c.end(now, RuleAbortClosing, ErrAborted)
 }
 
+// Reclaim is ABORT by the owner, who needs the connection's memory: how long one without
+// progress may stay open "is subject to the implementation's resource management concerns",
+// section 3.8.6.1. The user's calls then give ErrResources. In CLOSED what waits to be read is
+// given up.
+func (c *Conn) Reclaim(now Time) {
+	switch c.state {
+	case Closed:
+		c.flush()
+	case Listen, SynSent:
+		c.end(now, RuleReclaim, ErrResources)
+	case SynReceived, Established, FinWait1, FinWait2, CloseWait, Closing, LastAck, TimeWait:
+		c.abort(now, RuleReclaim, ErrResources)
+	}
+}
+
 // abort sends <SEQ=SND.NXT><CTL=RST> and enters CLOSED.
 func (c *Conn) abort(now Time, rule Rule, err Error) {
 	from := c.seqInWindow()
@@ -232,7 +247,7 @@ func (c *Conn) end(now Time, rule Rule, err Error) {
 	c.reply.owed = 0
 	c.become(now, Closed, rule)
 	c.signal |= SignalClosed | SignalReadable | SignalWritable
-	if err == ErrAborted || err == ErrUnread {
+	if err == ErrAborted || err == ErrUnread || err == ErrResources {
 		c.flush()
 		return
 	}

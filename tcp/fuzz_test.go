@@ -28,6 +28,7 @@ type world struct {
 type endpoint struct {
 	who     ladder.Peer
 	c       *tcp.Conn
+	cfg     *tcp.Config
 	out     []packet
 	written []byte // by the user, into Send
 	read    []byte // by the user, from Receive
@@ -45,7 +46,7 @@ type packet struct {
 
 func newWorld(t *testing.T, script []byte, forge bool) *world {
 	w := &world{t: t, now: 1, script: script, forge: forge, edges: map[[2]tcp.State]bool{}}
-	mode := w.next()
+	mode, memory := w.next(), w.next()
 	for i := range w.ends {
 		e := &endpoint{who: ladder.Peer(i)}
 		flow := flowOfA
@@ -60,6 +61,9 @@ func newWorld(t *testing.T, script []byte, forge bool) *world {
 			NoSACK:        mode&128 != 0,
 			Secret:        [16]byte{byte(i)},
 			ISN:           func(tcp.Time, wire.Flow) seq.Num { return seq.Num(1<<32 - 3000).Add(uint32(i) * 5000) },
+		}
+		if memory != 0 { // so little that it runs out
+			cfg.MaxBuffers = int(memory) * 128
 		}
 		if !forge {
 			cfg.UserTimeout, cfg.SynTimeout = -1, -1 // the network may be away for long
@@ -84,7 +88,7 @@ func newWorld(t *testing.T, script []byte, forge bool) *world {
 			},
 			Timeout: func(_ tcp.Observed, _ tcp.Time, r tcp.Rule) { w.logf("%v: timeout, %v", e.who, r) },
 		}
-		e.c = tcp.New(cfg, flow, 1500)
+		e.c, e.cfg = tcp.New(cfg, flow, 1500), cfg
 		w.ends[i] = e
 	}
 	return w
@@ -155,6 +159,9 @@ func (w *world) check(e *endpoint) {
 	if s.Cwnd != 0 && (s.Cwnd < s.MSS || s.Cwnd > 1<<30) {
 		w.fail("%v: cwnd is %d, and a segment %d", e.who, s.Cwnd, s.MSS)
 	}
+	if n := e.cfg.BuffersInUse(); n != int(s.Buffered) || n > e.cfg.MaxBuffers+2*2048 {
+		w.fail("%v: %d octets of buffers in use, %d by its Status; the bound is %d", e.who, n, s.Buffered, e.cfg.MaxBuffers)
+	}
 	if s.Buffered > 4*(s.Unsent+s.Unacknowledged+s.Unread+s.OutOfOrder)+64*1024 {
 		w.fail("%v: %d octets of memory for %+v", e.who, s.Buffered, s)
 	}
@@ -195,6 +202,14 @@ func (w *world) user(e *endpoint, what, size byte) {
 		if size >= 128 { // the path shrinks, so it is said
 			una := e.c.Status().SndUna
 			w.logf("%v PACKET-TOO-BIG %v", e.who, e.c.PacketTooBig(w.now, una, 500+int(size-128)*8))
+		}
+		if size == 3 {
+			w.logf("%v MEMORY-FREED", e.who)
+			e.c.MemoryFreed()
+		}
+		if size == 4 && w.forge {
+			w.logf("%v RECLAIM", e.who)
+			e.c.Reclaim(w.now)
 		}
 		if size == 2 && w.forge {
 			w.logf("%v CLOSE-RECEIVE %v", e.who, e.c.CloseReceive(w.now, tcp.Gone))
@@ -389,9 +404,11 @@ func (w *world) ended() {
 
 var networkSeeds = [][]byte{
 	{0},
-	{0, 2, 0, 0, 130, 0, 0, 2, 0, 0, 0, 0, 100, 2, 3, 0, 2, 0, 0, 6, 255, 0, 6, 1},
-	{0xff, 2, 2, 0, 2, 0, 0, 130, 0, 0, 0, 0, 255, 128, 0, 255, 2, 0, 1, 130, 0, 2, 2, 3, 0, 6, 60},
-	{1, 2, 0, 0, 130, 0, 0, 2, 0, 0, 0, 0, 200, 0, 6, 3, 128, 6, 3, 2, 0, 0, 130, 0, 0, 6, 200},
+	{0, 0, 2, 0, 0, 130, 0, 0, 2, 0, 0, 0, 0, 100, 2, 3, 0, 2, 0, 0, 6, 255, 0, 6, 1},
+	{0xff, 0, 2, 2, 0, 2, 0, 0, 130, 0, 0, 0, 0, 255, 128, 0, 255, 2, 0, 1, 130, 0, 2, 2, 3, 0, 6, 60},
+	{1, 0, 2, 0, 0, 130, 0, 0, 2, 0, 0, 0, 0, 200, 0, 6, 3, 128, 6, 3, 2, 0, 0, 130, 0, 0, 6, 200},
+	{7, 24, 0, 2, 0, 0, 130, 0, 0, 2, 0, 0, 0, 0, 255, 0, 0, 255, 2, 0, 0, 2, 0, 1, 6, 9, 130, 0, 0, 128, 3, 9, 0, 0, 255, 6, 255},
+	append([]byte{5, 40}, bytes.Repeat([]byte{2, 0, 0, 130, 0, 0, 0, 0, 222, 2, 0, 1, 130, 3, 0, 6, 30, 128, 3, 99}, 12)...),
 	bytes.Repeat([]byte{5, 2, 0, 0, 130, 0, 0, 0, 0, 222, 2, 0, 1, 130, 3, 0, 6, 30, 128, 3, 99}, 12),
 }
 

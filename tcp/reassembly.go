@@ -53,8 +53,7 @@ func (c *Conn) holdText(s seq.Num, text []byte) bool {
 	if i == j {
 		return c.insertSpan(i, add, text)
 	}
-	c.joinSpans(i, j, add, text)
-	return true
+	return c.joinSpans(i, j, add, text)
 }
 
 // insertSpan puts a span that touches no other at place i.
@@ -67,6 +66,9 @@ func (c *Conn) insertSpan(i int, add span, text []byte) bool {
 		c.rcv.held = c.rcv.held[:last]
 	}
 	if c.rcv.shut == Reading {
+		if !c.cfg.pool.affords(0, ringSize(uint32(len(text)))) {
+			return false
+		}
 		add.text.reserve(&c.cfg.pool, uint32(len(text)))
 		add.text.n = uint32(len(text))
 		add.text.writeAt(0, text)
@@ -77,7 +79,7 @@ func (c *Conn) insertSpan(i int, add span, text []byte) bool {
 
 // joinSpans makes the spans i to j-1, which add touches, one. The largest takes in the others,
 // so that an octet is not moved each time its neighbor comes.
-func (c *Conn) joinSpans(i, j int, add span, text []byte) {
+func (c *Conn) joinSpans(i, j int, add span, text []byte) bool {
 	held, most, from := c.rcv.held, i, add.start
 	for k := i; k < j; k++ {
 		add.start, add.end = seq.Min(add.start, held[k].start), seq.Max(add.end, held[k].end)
@@ -86,6 +88,9 @@ func (c *Conn) joinSpans(i, j int, add span, text []byte) {
 		}
 	}
 	if c.rcv.shut == Reading {
+		if !held[most].text.fits(&c.cfg.pool, add.end.Sub(add.start)) {
+			return false
+		}
 		add.text = held[most].text
 		add.text.extend(&c.cfg.pool, held[most].start.Sub(add.start), add.end.Sub(held[most].end))
 		add.text.writeAt(from.Sub(add.start), text)
@@ -101,6 +106,7 @@ func (c *Conn) joinSpans(i, j int, add span, text []byte) {
 	}
 	held[i] = add
 	c.rcv.held = slices.Delete(held, i+1, j)
+	return true
 }
 
 // mergeHeld takes in what was held and now follows in order. "Process them all before
@@ -121,8 +127,9 @@ func (c *Conn) mergeHeld() {
 	}
 }
 
-// takeIn appends to the receive queue what of a span lies beyond RCV.NXT. The larger of the
-// two buffers becomes the queue's.
+// takeIn appends to the receive queue what of a span lies beyond RCV.NXT, as far as there is
+// memory; the rest is given up, and its sender still has it. The larger of the two buffers
+// becomes the queue's.
 func (c *Conn) takeIn(s *span) {
 	defer s.text.release(&c.cfg.pool)
 	if s.end.LessEq(c.rcv.nxt) {
@@ -135,7 +142,7 @@ func (c *Conn) takeIn(s *span) {
 	}
 	s.text.drop(s.text.n - n)
 	q := &c.rcv.queue
-	if q.n < n {
+	if q.n < n && s.text.fits(&c.cfg.pool, q.n+n) {
 		a, b := q.view(0, q.n)
 		s.text.extend(&c.cfg.pool, q.n, 0)
 		s.text.writeAt(0, a)
@@ -144,8 +151,11 @@ func (c *Conn) takeIn(s *span) {
 		*q, s.text = s.text, *q
 		q.hint = max(q.hint, s.text.hint)
 	} else {
+		if had := q.reserve(&c.cfg.pool, q.n+n); had < q.n+n {
+			c.signal |= SignalNoMemory
+			n = had - q.n
+		}
 		a, b := s.text.view(0, n)
-		q.reserve(&c.cfg.pool, q.n+n)
 		q.writeAt(q.n, a)
 		q.writeAt(q.n+uint32(len(a)), b)
 	}

@@ -110,25 +110,35 @@ func (c *Conn) receiveText(now Time, seg *wire.Segment) {
 		}
 		return
 	}
-	if n > 0 {
-		c.store(seg.Text)
-		c.advance(n)
+	taken := c.store(seg.Text)
+	if taken > 0 {
+		c.advance(taken)
+	}
+	if taken < n {
+		c.drop(now, seg, RuleNoMemory)
+		c.signal |= SignalNoMemory
+		c.oweAck()
+	} else if n > 0 {
 		c.delayAck(now, seg)
 	}
 	if len(c.rcv.held) > 0 {
 		c.mergeHeld()
 	}
-	c.noteFIN(seg)
+	if taken == n {
+		c.noteFIN(seg)
+	}
 }
 
-// store puts text behind what the user has not read.
-func (c *Conn) store(text []byte) {
+// store puts text behind what the user has not read, and returns for how much of it there was
+// memory.
+func (c *Conn) store(text []byte) uint32 {
 	if c.rcv.shut != Reading {
-		return
+		return uint32(len(text))
 	}
 	q := &c.rcv.queue
-	q.reserve(&c.cfg.pool, q.n+uint32(len(text)))
-	q.writeAt(q.n, text)
+	n := q.reserve(&c.cfg.pool, q.n+uint32(len(text))) - q.n
+	q.writeAt(q.n, text[:n])
+	return n
 }
 
 // advance moves RCV.NXT over n octets; the right edge of the window stays.

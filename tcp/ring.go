@@ -9,6 +9,7 @@ import "math/bits"
 
 const (
 	minRing  = 1 << 9
+	sureRing = 1 << 11 // what a queue gets however little memory there is
 	poolKeep = 8 << 20 // octets a pool keeps for later
 )
 
@@ -17,6 +18,12 @@ type pool struct {
 	free [31][][]byte
 	kept int
 	out  int // octets in rings that are in use
+	most int // what out may be, but for rings of sureRing; 0: no bound
+}
+
+// affords reports whether a ring of had octets may become one of size.
+func (p *pool) affords(had, size int) bool {
+	return p.most == 0 || size <= had || p.out-had+size <= p.most
 }
 
 func (p *pool) get(size uint32) []byte {
@@ -56,17 +63,45 @@ type ring struct {
 
 func (r *ring) mask() uint32 { return uint32(len(r.buf)) - 1 }
 
-// reserve makes room for size octets from head on.
-func (r *ring) reserve(p *pool, size uint32) {
+// ringSize is the size of a ring that holds n octets.
+func ringSize(n uint32) int { return max(1<<bits.Len32(n-1), minRing) }
+
+// fits reports whether reserve would make room for size octets, were it not for sureRing.
+func (r *ring) fits(p *pool, size uint32) bool {
+	return size <= uint32(len(r.buf)) || p.affords(len(r.buf), ringSize(size))
+}
+
+// could returns for how many of size octets reserve would make room.
+func (r *ring) could(p *pool, size uint32) uint32 {
+	if r.fits(p, size) {
+		return size
+	}
+	want := ringSize(size)
+	for want > sureRing && !p.affords(len(r.buf), want) {
+		want >>= 1
+	}
+	return min(size, max(uint32(want), uint32(len(r.buf))))
+}
+
+// reserve makes room for size octets from head on, or for as many as the pool affords and at
+// least for sureRing. It returns for how many.
+func (r *ring) reserve(p *pool, size uint32) uint32 {
+	if size > uint32(len(r.buf)) {
+		if size = r.could(p, size); size > uint32(len(r.buf)) {
+			r.grow(p, size)
+		}
+	}
 	r.peak = max(r.peak, size)
-	if size <= uint32(len(r.buf)) {
-		return
+	return size
+}
+
+// grow takes a buffer for size octets, or as large as the connection needed last time.
+func (r *ring) grow(p *pool, size uint32) {
+	want := ringSize(size)
+	if hint := 1 << r.hint; hint > want && p.affords(len(r.buf), hint) {
+		want = hint
 	}
-	want := max(uint32(1)<<r.hint, minRing)
-	for want < size {
-		want <<= 1
-	}
-	b := p.get(want)
+	b := p.get(uint32(want))
 	if r.buf != nil {
 		k := copy(b, r.buf[r.head:])
 		copy(b[k:], r.buf[:r.head])
@@ -86,7 +121,7 @@ func (r *ring) writeAt(off uint32, text []byte) {
 }
 
 // extend adds front octets before the first and back octets behind the last, to be written
-// by writeAt.
+// by writeAt. The caller knows that they fit.
 func (r *ring) extend(p *pool, front, back uint32) {
 	r.reserve(p, r.n+front+back)
 	r.head = (r.head - front) & r.mask()

@@ -31,6 +31,7 @@ const (
 	RuleAbortUnsynchronized
 	RuleAbort
 	RuleAbortClosing
+	RuleReclaim
 	RuleUnreadText
 	// Segments: CLOSED, LISTEN, SYN-SENT.
 	RuleClosed
@@ -71,6 +72,7 @@ const (
 	RuleUrgentAfterFin
 	RuleTextAfterFin
 	RuleTooManySpans
+	RuleNoMemory
 	RuleFinEstablished
 	RuleFinFinWait1
 	RuleFinFinWait2
@@ -118,6 +120,7 @@ var rules = [NumRules]ruleText{
 	RuleAbortUnsynchronized: {"RFC 9293 3.10.5", "ABORT before a connection: delete TCB"},
 	RuleAbort:               {"RFC 9293 3.10.5", "ABORT: send a reset, delete TCB"},
 	RuleAbortClosing:        {"RFC 9293 3.10.5 CLOSING", "ABORT: delete TCB"},
+	RuleReclaim:             {"RFC 9293 3.8.6.1", "no progress, and no memory left: subject to resource management"},
 	RuleUnreadText:          {"RFC 9293 3.6.1", "text that nobody will read: send a RST to show that data was lost"},
 	RuleClosed:              {"RFC 9293 3.10.7.1", "no connection: a RST is sent in response"},
 	RuleClosedReset:         {"RFC 9293 3.10.7.1", "an incoming segment containing a RST is discarded"},
@@ -155,6 +158,7 @@ var rules = [NumRules]ruleText{
 	RuleTimeWaitOther:       {"RFC 9293 3.10.7.4 fifth", "only the remote FIN can arrive in TIME-WAIT: ignore the segment"},
 	RuleUrgentAfterFin:      {"RFC 9293 3.10.7.4 sixth", "a FIN has been received: ignore the URG"},
 	RuleTextAfterFin:        {"RFC 9293 3.10.7.4 seventh", "a FIN has been received: ignore the segment text"},
+	RuleNoMemory:            {"RFC 9293 3.10.7.4 seventh", "no memory for the text: RCV.NXT advances over the data accepted"},
 	RuleTooManySpans:        {"RFC 9293 3.10.7.4 first", "out of order, and there is no room to hold it (SHLD-31)"},
 	RuleFinEstablished:      {"RFC 9293 3.10.7.4 eighth", "the peer's FIN: enter CLOSE-WAIT"},
 	RuleFinFinWait1:         {"RFC 9293 3.10.7.4 eighth", "the peer's FIN, ours not yet acknowledged: enter CLOSING"},

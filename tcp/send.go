@@ -15,9 +15,14 @@ func (c *Conn) queueText(now Time, p []byte) int {
 	if n == 0 {
 		return 0
 	}
-	c.startProgress(now)
 	q := &c.snd.queue
-	q.reserve(&c.cfg.pool, q.n+n)
+	if had := q.reserve(&c.cfg.pool, q.n+n); had < q.n+n {
+		c.signal |= SignalNoMemory
+		if n = had - q.n; n == 0 {
+			return 0
+		}
+	}
+	c.startProgress(now)
 	q.writeAt(q.n, p[:n])
 	q.n += n
 	return int(n)

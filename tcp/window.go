@@ -85,19 +85,29 @@ func (c *Conn) openWindow() {
 	if c.rcv.finSeen {
 		return
 	}
-	free := c.free()
-	if free > c.rcv.wnd && free-c.rcv.wnd >= min(c.rcv.capacity/2, c.mss()) {
+	room := c.receivable()
+	free := c.free(room)
+	if free > c.rcv.wnd && free-c.rcv.wnd >= min(room/2, c.mss()) {
 		c.rcv.wnd = free
 	}
 }
 
-// free is RCV.BUFF - RCV.USER, so far as the window field can say it.
-func (c *Conn) free() uint32 {
+// receivable is what of RCV.BUFF may be offered and there is memory for now.
+func (c *Conn) receivable() uint32 {
 	can := c.offerable()
-	if c.rcv.queue.n >= can {
+	has := c.rcv.queue.could(&c.cfg.pool, can)
+	if has < can {
+		c.signal |= SignalNoMemory
+	}
+	return has
+}
+
+// free is RCV.BUFF - RCV.USER, so far as the window field can say it.
+func (c *Conn) free(room uint32) uint32 {
+	if c.rcv.queue.n >= room {
 		return 0
 	}
-	return min(can-c.rcv.queue.n, (1<<16-1)<<c.rcv.shift)
+	return min(room-c.rcv.queue.n, (1<<16-1)<<c.rcv.shift)
 }
 
 // windowField returns the window to put in a segment and moves RCV.WND to what the peer
@@ -120,11 +130,12 @@ func (c *Conn) windowField() uint16 {
 // windowUpdateDue reports whether what the user has read since makes an ACK worth sending
 // for the window alone: it has grown by a quarter of the buffer, or from next to nothing.
 func (c *Conn) windowUpdateDue() bool {
-	free := c.free()
+	room := c.receivable()
+	free := c.free(room)
 	if free <= c.rcv.wnd {
 		return false
 	}
 	gain := free - c.rcv.wnd
-	step := min(c.rcv.capacity/2, c.mss())
+	step := min(room/2, c.mss())
 	return gain >= max(c.rcv.capacity/4, step) || c.rcv.wnd < step && gain >= step
 }

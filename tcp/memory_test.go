@@ -1,0 +1,69 @@
+package tcp_test
+
+import (
+	"testing"
+
+	"github.com/vitro-net/vitro/tcp"
+)
+
+// Config.MaxBuffers, with one connection: 4096 octets in all, and 2048 in each direction in
+// any case.
+
+func noMemory(t *testing.T) *peer {
+	p := established(t, setup{cfg: tcp.Config{MaxBuffers: 4096}})
+	p.must(p.c.Status().RcvWnd > 60000, "the SYN has offered a window: %d", p.c.Status().RcvWnd)
+	return p
+}
+
+// Text for which there is no memory is not accepted: RCV.NXT stays before it, an ACK says so,
+// and what follows it, the FIN as well, does not count either.
+func TestTextWithoutMemory(t *testing.T) {
+	p := noMemory(t)
+	p.send("<SEQ=2001><ACK=1001><LEN=4000><CTL=ACK>")
+	p.expect("<SEQ=1001><ACK=6001><CTL=ACK>")
+	p.c.TakeSignals()
+	p.send("<SEQ=6001><ACK=1001><LEN=1000><CTL=FIN,ACK>")
+	p.expect("<SEQ=1001><ACK=6097><CTL=ACK>")
+	p.mustBe(tcp.Established)
+	p.must(len(p.dropped) == 1 && p.dropped[0] == tcp.RuleNoMemory.String(), "dropped by %v", p.dropped)
+	p.must(p.c.TakeSignals()&tcp.SignalNoMemory != 0, "the owner is told")
+	p.must(p.cfg.BuffersInUse() == 4096, "%d octets are in use", p.cfg.BuffersInUse())
+	p.must(p.receive(1<<16) == 4096, "what was accepted is read")
+	p.taken()
+	p.send("<SEQ=6097><ACK=1001><LEN=904><CTL=FIN,ACK>")
+	p.mustBe(tcp.CloseWait)
+	p.must(p.receive(1<<16) == 904, "and the rest")
+	p.must(p.cfg.BuffersInUse() == 0, "all is given back")
+}
+
+// Out of order, text is held only as far as there is memory; what is in order has 2048 octets
+// all the same, and a gap that is filled never takes the buffers beyond the bound.
+func TestOutOfOrderWithoutMemory(t *testing.T) {
+	p := noMemory(t)
+	for _, seg := range []string{
+		"<SEQ=3001><ACK=1001><LEN=1000><CTL=ACK>", "<SEQ=5001><ACK=1001><LEN=1000><CTL=ACK>",
+		"<SEQ=7001><ACK=1001><LEN=1000><CTL=ACK>", "<SEQ=9001><ACK=1001><LEN=1000><CTL=ACK>",
+		"<SEQ=11001><ACK=1001><LEN=1000><CTL=ACK>", // the fifth kilobyte
+		"<SEQ=10001><ACK=1001><LEN=100><CTL=ACK>",  // one held would grow
+	} {
+		p.send(seg)
+		p.expect("<SEQ=1001><ACK=2001><CTL=ACK>")
+	}
+	p.must(len(p.dropped) == 2 && p.dropped[0] == tcp.RuleTooManySpans.String(), "dropped by %v", p.dropped)
+	p.must(p.c.Status().OutOfOrder == 4000 && p.cfg.BuffersInUse() == 4096, "%d octets are held", p.c.Status().OutOfOrder)
+	p.send("<SEQ=2001><ACK=1001><LEN=1000><CTL=ACK>") // fills the first gap
+	p.expect("<SEQ=1001><ACK=4001><CTL=ACK>")
+	p.send("<SEQ=4001><ACK=1001><LEN=1000><CTL=ACK>") // there is memory for 48 of these
+	p.must(p.cfg.BuffersInUse() <= 4096+2048, "%d octets are in use", p.cfg.BuffersInUse())
+	p.receive(1 << 16)
+	p.taken()
+	for p.c.Status().RcvNxt != 12001 { // the peer sends again what is not acknowledged
+		at := p.c.Status().RcvNxt
+		p.send(p.data(at, 500))
+		p.must(p.c.Status().RcvNxt != at, "nothing more is accepted at %v", at)
+		p.must(p.cfg.BuffersInUse() <= 4096+2048, "%d octets are in use", p.cfg.BuffersInUse())
+		p.receive(1 << 16)
+		p.taken()
+	}
+	p.must(p.cfg.BuffersInUse() == 0, "all is given back")
+}
