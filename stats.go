@@ -70,6 +70,7 @@ func (s Stats) String() string {
 	line("SYN cookies sent", s.CookiesSent)
 	line("SYN cookies that came back", s.CookiesValid)
 	line("orphans aborted, Limits.MaxOrphans", s.OrphansAborted)
+	line("SYN,ACKs without an answer", s.HalfOpenTimedOut)
 	line("orphans timed out", s.OrphansTimedOut)
 	line("TIME-WAIT ended early, Limits.MaxTimeWait", s.TimeWaitEvicted)
 	line("connections aborted, Limits.MaxBuffers", s.BuffersReclaimed)

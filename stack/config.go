@@ -15,6 +15,7 @@ const (
 	DefaultMaxConnections = 1 << 20
 	DefaultMaxHalfOpen    = 4096
 	DefaultHalfOpen       = 256
+	DefaultSynAckRetries  = 5
 	DefaultMaxOrphans     = 16384
 	DefaultOrphanTimeout  = 100 * time.Second
 	DefaultMaxTimeWait    = 1 << 18
@@ -49,10 +50,16 @@ type Config struct {
 	// SYN is dropped.
 	MaxConnections int
 	// MaxHalfOpen bounds connections in SYN-RECEIVED in the whole stack; SYNs beyond are
-	// answered by cookies (RFC 4987 section 3.6). Default 4096.
+	// answered by cookies (RFC 4987 section 3.6). As many again may stand in place of records
+	// in TIME-WAIT (MAY-2), which no flood of forged SYNs reaches. Default 4096.
 	MaxHalfOpen int
 	// HalfOpen is the same bound for one listener whose options say none. Default 256.
 	HalfOpen int
+	// SynAckRetries is how often a listener's SYN,ACK is sent again: after 1, 3, 7, 15 and 31
+	// seconds, and after 63 the connection is dropped in silence. A peer that is there says
+	// its SYN again (RFC 9293 section 3.8.3: for at least 3 minutes), and gets another; one
+	// that is not, because the SYN was forged, gets no more. Default 5; negative: none.
+	SynAckRetries int
 	// MaxOrphans bounds connections that live on after the user has released them. For one
 	// more, the one that has waited longest for its peer to acknowledge anything is aborted:
 	// whoever holds many of them open cannot keep others from closing. Default 16384.
@@ -103,6 +110,7 @@ func (cfg *Config) setDefaults() {
 	orDefault(&cfg.MaxConnections, DefaultMaxConnections)
 	orDefault(&cfg.MaxHalfOpen, DefaultMaxHalfOpen)
 	orDefault(&cfg.HalfOpen, DefaultHalfOpen)
+	orDefault(&cfg.SynAckRetries, DefaultSynAckRetries)
 	orDefault(&cfg.MaxOrphans, DefaultMaxOrphans)
 	orDefault(&cfg.OrphanTimeout, DefaultOrphanTimeout)
 	orDefault(&cfg.MaxTimeWait, DefaultMaxTimeWait)

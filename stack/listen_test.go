@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -355,6 +356,46 @@ func TestSynFlood(t *testing.T) {
 		s.Abort(x.now)
 		s.Release(x.now)
 		x.take()
+	}
+}
+
+// A SYN,ACK that nobody answers is sent again five times, twice as late each time, and then
+// the connection is gone without a word. The peer's next SYN has a new one.
+func TestSynAckRetries(t *testing.T) {
+	for _, c := range []struct {
+		retries int
+		want    []int // seconds
+		end     int
+	}{{0, []int{1, 3, 7, 15, 31}, 63}, {2, []int{1, 3}, 7}, {-1, nil, 1}} {
+		cfg := config()
+		cfg.SynAckRetries = c.retries
+		x := newSeat(t, cfg)
+		l, _ := x.s.Listen(local4, 0, stack.ListenOptions{})
+		one(t, "a SYN", x.say(peer4, local4, syn(1000)))
+		begin := x.now
+		var got []int
+		for x.s.Stats().Connections > 0 {
+			x.now = x.s.Deadline()
+			x.s.Timeout(x.now)
+			for _, o := range x.take() {
+				if o.seg.Flags != wire.SYN|wire.ACK {
+					t.Errorf("%v is sent", o.seg.String())
+				}
+				got = append(got, int(x.now.Sub(begin)/time.Second))
+			}
+		}
+		if end := int(x.now.Sub(begin) / time.Second); !slices.Equal(got, c.want) || end != c.end {
+			t.Errorf("%d retries: again after %v s, gone after %d s; want %v, %d", c.retries, got, end, c.want, c.end)
+		}
+		if st := x.s.Stats(); st.HalfOpen != 0 || st.HalfOpenTimedOut != 1 || x.s.Deadline() != tcp.Never {
+			t.Errorf("%d half-open, %d timed out", st.HalfOpen, st.HalfOpenTimedOut)
+		}
+		checkCounters(t, x.s)
+		o := one(t, "the SYN again", x.say(peer4, local4, syn(1000)))
+		x.say(peer4, local4, wire.Segment{Seq: 1001, Ack: o.seg.Seq + 1, Flags: wire.ACK, Wnd: 1000})
+		if l.Accept(x.now) == nil {
+			t.Error("it makes no connection")
+		}
 	}
 }
 

@@ -41,10 +41,11 @@ type Listener struct {
 	backlog int
 	watcher Watcher
 	closed  bool
-	limit   int      // of halfOpen
+	limit   int      // of halfOpen, without those reopened
 	cookies tcp.Time // until when an ACK may bring a cookie back
 
 	halfOpen, ready childList
+	reopened        int // of halfOpen, in place of a record in TIME-WAIT
 }
 
 // queueOf says in which list of its listener a Conn stands.
@@ -184,8 +185,7 @@ func (l *Listener) Accept(now tcp.Time) *Conn {
 func (l *Listener) leave(c *Conn) {
 	switch c.inQueue {
 	case inHalfOpen:
-		l.halfOpen.remove(c)
-		l.stack.halfOpen--
+		l.leaveHalfOpen(c)
 	case inReady:
 		l.ready.remove(c)
 	case inNone:
@@ -193,7 +193,17 @@ func (l *Listener) leave(c *Conn) {
 	c.inQueue, c.listener = inNone, nil
 }
 
-// Close ends listening. Connections that have not been accepted are aborted.
+func (l *Listener) leaveHalfOpen(c *Conn) {
+	l.halfOpen.remove(c)
+	l.stack.halfOpen--
+	if c.before != nil {
+		l.reopened--
+		l.stack.reopened--
+	}
+}
+
+// Close ends listening. Connections that have not been accepted are aborted; what one of
+// them had reopened is in TIME-WAIT again.
 func (l *Listener) Close(now tcp.Time) {
 	if l.closed {
 		return
@@ -211,8 +221,10 @@ func (l *Listener) Close(now tcp.Time) {
 		for list.first != nil {
 			c := list.first
 			l.leave(c)
-			c.before = nil
 			c.Release(now) // which aborts it
+			if c.before != nil {
+				s.goBack(now, c.before) // MAY-2
+			}
 		}
 	}
 	l.tell()
@@ -221,15 +233,20 @@ func (l *Listener) Close(now tcp.Time) {
 // full reports whether as many connections wait for Accept as may.
 func (l *Listener) full() bool { return l.ready.n >= l.backlog }
 
-// admits reports whether a SYN may make a connection now.
-func (l *Listener) admits() bool {
-	s := l.stack
-	return !l.full() && s.all.n < s.cfg.MaxConnections && !l.crowded()
-}
-
 // crowded reports whether so many are half-open that cookies are due.
 func (l *Listener) crowded() bool {
-	return l.halfOpen.n >= l.limit || l.stack.halfOpen >= l.stack.cfg.MaxHalfOpen
+	s := l.stack
+	return l.halfOpen.n-l.reopened >= l.limit || s.halfOpen-s.reopened >= s.cfg.MaxHalfOpen
+}
+
+// mayReopen reports whether a SYN may make a connection in place of a record in TIME-WAIT.
+// A cookie cannot answer it: the peer's numbers decide about it, and it is to begin above
+// those of the old connection (MAY-2). So there is a reserve, of the size of the bound for
+// others, that a flood of SYNs cannot fill: it takes the sockets of a connection that was
+// one, and a number or timestamp above its last.
+func (l *Listener) mayReopen() bool {
+	s := l.stack
+	return !l.full() && s.all.n < s.cfg.MaxConnections && l.reopened < max(l.limit, s.cfg.HalfOpen) && s.reopened < s.cfg.MaxHalfOpen
 }
 
 // findListener returns the listener for a SYN, the most specific first.
@@ -285,18 +302,40 @@ func (l *Listener) childSignals(now tcp.Time, c *Conn, sig tcp.Signal) {
 	}
 	switch {
 	case sig&tcp.SignalEstablished != 0:
-		l.halfOpen.remove(c)
-		l.stack.halfOpen--
+		l.leaveHalfOpen(c)
 		c.inQueue, c.before = inReady, nil
 		l.ready.push(c)
 		l.tell()
 	case sig&(tcp.SignalListen|tcp.SignalClosed) != 0:
 		// MUST-11: returned to LISTEN, which the listener has never left; or given up.
-		l.leave(c)
-		c.released = true
-		l.stack.unlist(c)
-		if c.before != nil {
-			l.stack.goBack(now, c.before)
-		}
+		l.forget(now, c)
 	}
+}
+
+// forget ends the listener's part in a connection that is not going to be one.
+func (l *Listener) forget(now tcp.Time, c *Conn) {
+	l.leave(c)
+	c.released = true
+	l.stack.unlist(c)
+	if c.before != nil {
+		l.stack.goBack(now, c.before)
+	}
+}
+
+// unanswered drops a half-open connection, of which a timer has run out, when its SYN,ACK
+// has been sent again as often as Config.SynAckRetries says, and waited for. It reports
+// whether it has; nobody is told, and the peer gets no reset.
+//
+// R2 of three minutes (MUST-23) is for "An attempt to open a TCP connection", of which the
+// application learns the end: here that is the peer's. It says its SYN again for so long, and
+// each has a new answer. For the SYN,ACK nobody waits; it may be the answer to a forged SYN,
+// and go to who has never asked.
+func (l *Listener) unanswered(now tcp.Time, c *Conn) bool {
+	if int(c.tcp.Status().Retransmissions) < l.stack.cfg.SynAckRetries {
+		return false
+	}
+	l.stack.stats.HalfOpenTimedOut++
+	l.forget(now, c)
+	l.stack.free(c)
+	return true
 }

@@ -140,20 +140,74 @@ func (p *pair) exchange() {
 	}
 }
 
-// ATTACKS: middlebox reflection. Whatever comes out of turn has one answer at most, which is
-// no longer than what it answers and carries no text.
+// ATTACKS: middlebox reflection, SYN-ACK reflection. Whatever comes out of turn has one answer
+// at most, which is no longer than what it answers and carries no text; a SYN for a listener has
+// 1 + SynAckRetries, in a minute. That counts what comes later: ten minutes pass.
 func TestNoAmplification(t *testing.T) {
-	x := newSeat(t, config())
-	x.s.Listen(local4, 0, stack.ListenOptions{})
 	for flags := range 256 {
 		for _, to := range []netip.AddrPort{local4, mustAP("10.0.0.1:9")} {
+			x := newSeat(t, config())
+			x.s.Listen(local4, 0, stack.ListenOptions{})
 			seg := wire.Segment{Seq: 1, Ack: 2, Flags: wire.Flags(flags), Wnd: 1000, Text: []byte("GET / HTTP/1.1\r\n\r\n")}
-			from := netip.AddrPortFrom(peer4.Addr(), uint16(1000+flags))
-			b := segment(from, to, seg)
+			b := segment(peer4, to, seg)
 			got := x.put(b)
-			if len(got) > 1 || len(got) == 1 && (len(got[0].raw) > len(b) || len(got[0].seg.Text) > 0) {
+			for end := x.now.Add(10 * time.Minute); x.s.Deadline() <= end; {
+				x.now = x.s.Deadline()
+				x.s.Timeout(x.now)
+				got = append(got, x.take()...)
+			}
+			most := 1
+			if to == local4 && seg.Flags&(wire.SYN|wire.ACK|wire.RST) == wire.SYN {
+				most += stack.DefaultSynAckRetries
+			}
+			if len(got) > most {
 				t.Errorf("%v to %v: %d answers", seg.Flags, to, len(got))
 			}
+			for _, o := range got {
+				if len(o.raw) > len(b) || len(o.seg.Text) > 0 {
+					t.Errorf("%v to %v is answered by %d octets", seg.Flags, to, len(o.raw))
+				}
+			}
+			if n := x.s.Stats().Connections; n != 0 {
+				t.Errorf("%v to %v: %d connections are left", seg.Flags, to, n)
+			}
 		}
+	}
+}
+
+// ATTACKS: SYN-ACK reflection. However many forged SYNs there are, beyond one answer for each
+// only those of the half-open connections are sent again; in ten minutes, fewer than one and a
+// half times as many octets leave as came in.
+func TestNoAmplificationOfAFlood(t *testing.T) {
+	x := newSeat(t, config())
+	x.s.Listen(local4, 0, stack.ListenOptions{})
+	x.s.AddRoute(netip.MustParsePrefix("0.0.0.0/0"), 1)
+	in, octets, packets := 0, 0, 0
+	count := func(list []out) {
+		for _, o := range list {
+			octets += len(o.raw)
+			packets++
+		}
+	}
+	const n = 20_000
+	for i := range n { // in a minute, while SYN,ACKs are sent again
+		from := netip.AddrPortFrom(netip.AddrFrom4([4]byte{11, byte(i >> 16), byte(i >> 8), byte(i)}), 1000)
+		b := segment(from, local4, syn(uint32(i)))
+		in += len(b)
+		count(x.put(b))
+		x.now = x.now.Add(time.Minute / n)
+		x.s.Timeout(x.now)
+		count(x.take())
+	}
+	for end := x.now.Add(10 * time.Minute); x.s.Deadline() <= end; {
+		x.now = x.s.Deadline()
+		x.s.Timeout(x.now)
+		count(x.take())
+	}
+	if most := n + stack.DefaultHalfOpen*stack.DefaultSynAckRetries; packets > most || packets < n {
+		t.Errorf("%d packets for %d SYNs; want at most %d", packets, n, most)
+	}
+	if octets > in*3/2 {
+		t.Errorf("%d octets in, %d out", in, octets)
 	}
 }

@@ -30,6 +30,7 @@ type Stack struct {
 
 	waiting   waitTable
 	halfOpen  int
+	reopened  int       // of halfOpen, in place of records in TIME-WAIT
 	orphans   childList // by when they last made progress
 	mem       memory
 	frags     wire.Reassembler
@@ -99,6 +100,9 @@ func (s *Stack) Timeout(now tcp.Time) {
 	s.due = s.wheel.expire(now, s.due[:0])
 	for i, t := range s.due {
 		s.due[i] = nil
+		if t.conn.inQueue == inHalfOpen && t.conn.listener.unanswered(now, t.conn) {
+			continue
+		}
 		t.conn.tcp.Timeout(now)
 		s.touch(now, t.conn)
 	}

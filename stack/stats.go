@@ -31,6 +31,8 @@ type Stats struct {
 	Resets uint64
 	// CookiesSent and CookiesValid count SYN cookies, and those that came back.
 	CookiesSent, CookiesValid uint64
+	// HalfOpenTimedOut counts connections of listeners whose SYN,ACK nobody has answered.
+	HalfOpenTimedOut uint64
 	// OrphansAborted, TimeWaitEvicted and BuffersReclaimed count what Config's limits cost:
 	// MaxOrphans, MaxTimeWait, MaxBuffers; OrphansTimedOut what its OrphanTimeout does.
 	OrphansTimedOut                                   uint64

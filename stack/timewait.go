@@ -220,7 +220,7 @@ func (s *Stack) reopenConn(now tcp.Time, n *netif, c *Conn, syn *wire.Segment) b
 }
 
 func (s *Stack) reopen(now tcp.Time, n *netif, l *Listener, r tcp.TimeWaitRecord, old *Conn, syn *wire.Segment) {
-	if !l.admits() {
+	if !l.mayReopen() {
 		s.drop(tcp.RuleBacklogFull)
 		return
 	}
@@ -233,6 +233,8 @@ func (s *Stack) reopen(now tcp.Time, n *netif, l *Listener, r tcp.TimeWaitRecord
 	s.drop(tcp.RuleReopen)
 	c := s.newChild(now, n, l, &r.Flow)
 	c.before = &before{r, old}
+	l.reopened++
+	s.reopened++
 	c.tcp.Arrive(now, syn)
 	c.tcp.SetISNFloor(r.SndNxt) // MAY-2
 	s.touch(now, c)

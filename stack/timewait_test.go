@@ -246,6 +246,113 @@ func TestReopenedByAnOldDuplicate(t *testing.T) {
 	}
 }
 
+// A flood of forged SYNs keeps nobody from reopening, and the new connection begins above the
+// old one (MAY-2), which a cookie could not say. That has a bound of its own.
+func TestReopenDuringASynFlood(t *testing.T) {
+	for _, release := range []bool{true, false} {
+		for _, halfOpen := range []int{0, -1} {
+			e := timeWait(t, true, release)
+			e.l.Close(e.now)
+			l, err := e.s.Listen(local4, 0, stack.ListenOptions{HalfOpen: halfOpen})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i := range 2 * stack.DefaultHalfOpen {
+				e.say(netip.AddrPortFrom(mustAP("10.0.0.7:1").Addr(), uint16(1000+i)), local4, syn(uint32(i)))
+			}
+			if e.s.Stats().CookiesSent == 0 {
+				t.Fatal("no cookies: the test tests nothing")
+			}
+			sent := e.s.Stats().CookiesSent
+			e.now = e.now.Add(time.Second)
+			got := e.tell(wire.Segment{Seq: 5000, Flags: wire.SYN}, 600)
+			if len(got) != 1 || got[0].seg.Flags != wire.SYN|wire.ACK || !seqNum(e.sndNxt).Less(got[0].seg.Seq) {
+				t.Fatalf("released %v: the SYN has %d answers", release, len(got))
+			}
+			if e.s.Stats().CookiesSent != sent {
+				t.Error("it is answered by a cookie")
+			}
+			e.tell(wire.Segment{Seq: 5001, Ack: got[0].seg.Seq + 1, Flags: wire.ACK}, 601)
+			if l.Accept(e.now) == nil {
+				t.Errorf("released %v: not accepted", release)
+			}
+			checkCounters(t, e.s)
+		}
+	}
+}
+
+// The reserve for reopening is bounded, and each place is free again however it ends.
+func TestReopenIsBounded(t *testing.T) {
+	cfg := config()
+	cfg.HalfOpen, cfg.TCP.MSL = 2, 10*time.Minute
+	x := newSeat(t, cfg)
+	l, _ := x.s.Listen(local4, 0, stack.ListenOptions{})
+	peer := func(i int) netip.AddrPort { return netip.AddrPortFrom(peer4.Addr(), uint16(4000+i)) }
+	for i := range 4 {
+		o := one(t, "a SYN", x.say(peer(i), local4, wire.Segment{Seq: 1000, Flags: wire.SYN, Wnd: 1000}))
+		x.say(peer(i), local4, wire.Segment{Seq: 1001, Ack: o.seg.Seq + 1, Flags: wire.ACK, Wnd: 1000})
+		c := l.Accept(x.now)
+		c.Close(x.now)
+		x.take()
+		x.say(peer(i), local4, wire.Segment{Seq: 1001, Ack: o.seg.Seq + 2, Flags: wire.FIN | wire.ACK, Wnd: 1000})
+		c.Release(x.now)
+		x.take()
+	}
+	reopen := func(i int) int {
+		return len(x.say(peer(i), local4, wire.Segment{Seq: 9000, Flags: wire.SYN, Wnd: 1000}))
+	}
+	for round := range 3 {
+		if a, b, c := reopen(0), reopen(1), reopen(2); a != 1 || b != 1 || c != 0 {
+			t.Fatalf("round %d: answers %d, %d, %d; want 1, 1, 0", round, a, b, c)
+		}
+		if st := x.s.Stats(); st.TimeWait != 2 || st.HalfOpen != 2 {
+			t.Fatalf("round %d: %d records, %d half-open", round, st.TimeWait, st.HalfOpen)
+		}
+		if round == 0 { // old duplicates
+			x.say(peer(0), local4, wire.Segment{Seq: 9001, Flags: wire.RST})
+			x.say(peer(1), local4, wire.Segment{Seq: 9001, Flags: wire.RST})
+		} else { // never answered: dropped in silence
+			for x.s.Stats().HalfOpen > 0 {
+				x.now = x.s.Deadline()
+				x.s.Timeout(x.now)
+				for _, o := range x.take() {
+					if o.seg.Flags != wire.SYN|wire.ACK {
+						t.Errorf("%v is sent", o.seg.String())
+					}
+				}
+			}
+		}
+		if n := x.s.Stats().TimeWait; n != 4 {
+			t.Fatalf("round %d: %d records", round, n)
+		}
+		checkCounters(t, x.s)
+	}
+}
+
+// MAY-2: "returns to TIME-WAIT state", too, when the listener is closed before it is known
+// what the SYN was.
+func TestListenerClosedWhileReopening(t *testing.T) {
+	for _, release := range []bool{true, false} {
+		e := timeWait(t, false, release)
+		until := e.s.Deadline()
+		e.now = e.now.Add(time.Second)
+		one(t, "a SYN", e.tell(wire.Segment{Seq: 9000, Flags: wire.SYN}, 0))
+		e.l.Close(e.now)
+		if o := one(t, "closing the listener", e.take()); !o.seg.Flags.Has(wire.RST) {
+			t.Errorf("the peer is told %v", o.seg.String())
+		}
+		e.waiting("the listener's end")
+		if e.s.Deadline() != until {
+			t.Errorf("2 MSL end %v later than before", e.s.Deadline().Sub(until))
+		}
+		o := one(t, "the FIN again", e.tell(wire.Segment{Seq: 1001, Ack: seqNum(e.sndNxt), Flags: wire.FIN | wire.ACK}, 0))
+		if uint32(o.seg.Seq) != e.sndNxt || uint32(o.seg.Ack) != e.rcvNxt {
+			t.Errorf("answered by %v", o.seg.String())
+		}
+		checkCounters(t, e.s)
+	}
+}
+
 // RFC 6191, RFC 6056 section 3: the closer dials again from the same port. With timestamps it
 // may after a second, and begins above the old numbers; without, it may not.
 func TestDialOverTimeWait(t *testing.T) {
