@@ -2,6 +2,7 @@ package tun
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -297,7 +298,8 @@ func TestErrorsSayTheNextStep(t *testing.T) {
 		d.Close()
 		for _, c := range []Config{{}, {Name: "vt0"}, {Name: "mine", MTU: 1400}, {Name: "mine", Addrs: both}} {
 			_, err := Open(c)
-			if !errors.Is(err, fs.ErrPermission) || !strings.Contains(err.Error(), "sudo setcap cap_net_admin+ep "+exe) {
+			if !errors.Is(err, fs.ErrPermission) || !strings.Contains(err.Error(), "sudo setcap cap_net_admin+ep "+exe+"\n") ||
+				!strings.Contains(err.Error(), "sudo ip tuntap add dev "+cmp.Or(c.Name, "vitro0")+" mode tun user $USER && ") {
 				t.Errorf("%+v: %v", c, err)
 			}
 		}

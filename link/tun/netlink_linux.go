@@ -61,7 +61,7 @@ func setUp(name string, c Config) (mtu int, err error) {
 func explainSetUp(name, what string, err error) error {
 	switch {
 	case errors.Is(err, unix.EPERM):
-		return fmt.Errorf("tun: %s: %s: %w: %s", name, what, err, capabilityAdvice())
+		return fmt.Errorf("tun: %s: %s: %w: %s", name, what, err, capabilityAdvice(name))
 	case errors.Is(err, unix.EACCES), errors.Is(err, unix.EOPNOTSUPP), errors.Is(err, unix.EAFNOSUPPORT):
 		return fmt.Errorf("tun: %s: %s: %w: IPv6 may be switched off; see /proc/sys/net/ipv6/conf/%s/disable_ipv6", name, what, err, name)
 	}

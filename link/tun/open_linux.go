@@ -245,7 +245,7 @@ func explainOpen(name string, queues int, err error) error {
 	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ENODEV), errors.Is(err, unix.ENXIO):
 		return fmt.Errorf("%s: %w: this kernel has no TUN driver loaded; run: sudo modprobe tun (in a container: start it with --device %s)", what, err, devicePath)
 	case errors.Is(err, unix.EACCES), errors.Is(err, unix.EPERM):
-		return fmt.Errorf("%s: %w: %s", what, err, capabilityAdvice())
+		return fmt.Errorf("%s: %w: %s", what, err, capabilityAdvice(name))
 	case errors.Is(err, unix.EBUSY):
 		return fmt.Errorf("%s: %w: another program has it open, or it is not a TUN; choose another name", what, err)
 	case errors.Is(err, unix.EINVAL) && queues > 1:
@@ -258,13 +258,22 @@ func explainOpen(name string, queues int, err error) error {
 	return fmt.Errorf("%s: %w", what, err)
 }
 
-// capabilityAdvice names the capability that is missing and how to give it to this program.
-func capabilityAdvice() string {
+// capabilityAdvice names the capability that is missing and how to give it to this program,
+// or how to do without: an interface that root makes for a user needs none.
+func capabilityAdvice(name string) string {
 	exe, err := os.Executable()
 	if err != nil {
 		exe = os.Args[0]
 	}
-	return "this needs the capability CAP_NET_ADMIN, which the program does not have; run: sudo setcap cap_net_admin+ep " + shellQuote(exe)
+	if name == "" || strings.Contains(name, "%") {
+		name = "vitro0"
+	}
+	name = shellQuote(name)
+	return fmt.Sprintf("this needs the capability CAP_NET_ADMIN, which the program does not have; "+
+		"run: sudo setcap cap_net_admin+ep %s\n"+
+		"or make the interface once, for this user, set it up, and open it as it is: "+
+		"sudo ip tuntap add dev %s mode tun user $USER && sudo ip addr add ADDRESS/LENGTH dev %s && sudo ip link set %s up",
+		shellQuote(exe), name, name, name)
 }
 
 // shellQuote returns s as a shell takes it in one word.
