@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -40,6 +41,7 @@ type measurement struct {
 type benchReport struct {
 	Where    string        `json:"where"` // memory, or the name of the TUN
 	MTU      int           `json:"mtu"`
+	Super    bool          `json:"super_segments"`
 	CPUs     int           `json:"cpus"`
 	Platform string        `json:"platform"`
 	Go       string        `json:"go"`
@@ -71,10 +73,13 @@ func newBench() *cobra.Command {
 		Use:   "bench [WHAT]...",
 		Short: "Measure the stack: in memory, or against the kernel on a TUN",
 		Long: `Two stacks in this process are joined in memory, or, with --tun, one and the kernel of
-this machine by a TUN interface; then what is asked for is measured, or all of it:
+this machine by a TUN interface; then what is asked for is measured, or all of it. With
+--no-offload every packet is made and summed by itself; without, up to 64 KiB go as one
+super-segment, which the link cuts, or nobody. Measured is:
 
 ` + strings.Join(list, "\n"),
 		Example: `  vitro bench
+  vitro bench --no-offload
   vitro bench bulk rr --tun vitro0 --addr 10.1.0.2/24`,
 		ValidArgs: names,
 		Args: func(cmd *cobra.Command, args []string) error {
@@ -89,9 +94,10 @@ this machine by a TUN interface; then what is asked for is measured, or all of i
 	}
 	f.tun.register(cmd)
 	flags := cmd.Flags()
-	flags.BoolVar(&f.memory, "memory", false, "join two stacks in memory; the default without --tun")
+	flags.Lookup("mtu").Usage = "MTU of the link in octets; default: 1500 in memory, and a TUN's as it is"
+	flags.BoolVar(&f.memory, "memory", false, "join two stacks in memory; that is the default without --tun")
 	flags.BoolVar(&f.json, "json", false, "print one JSON object")
-	flags.DurationVar(&f.duration, "duration", 2*time.Second, "how long each measurement takes")
+	flags.DurationVar(&f.duration, "duration", 2*time.Second, "how long each measurement takes, as 500ms or 10s")
 	flags.IntVar(&f.parallel, "parallel", 1, "connections at a time, for rr and connect")
 	flags.IntVar(&f.size, "size", 1, "octets of a request and of a response, for rr")
 	return cmd
@@ -119,34 +125,61 @@ func (f *benchFlags) run(cmd *cobra.Command, args []string) error {
 	if err := f.check(); err != nil {
 		return err
 	}
+	if f.tun.name != "" {
+		return f.onTUN(cmd, args)
+	}
 	ctx, stop := interrupted(cmd.Context())
 	defer stop()
-	b := &bench{ctx: ctx, duration: f.duration, parallel: f.parallel, size: f.size}
-	r := benchReport{Where: "memory", MTU: f.tun.mtu, CPUs: runtime.GOMAXPROCS(0), Platform: runtime.GOOS + "/" + runtime.GOARCH,
-		Go: runtime.Version(), Parallel: f.parallel, Seconds: f.duration.Seconds()}
-	var err error
-	if f.tun.name == "" {
-		if r.MTU == 0 {
-			r.MTU = link.DefaultMTU
-		}
-		err = b.inMemory(r.MTU)
-	} else if err = b.onTUN(&f.tun); err == nil {
-		r.Where, r.MTU = f.tun.name, f.tun.device.MTU()
-	}
-	if err != nil {
+	mtu := cmp.Or(f.tun.mtu, link.DefaultMTU)
+	b := f.bench(ctx)
+	if err := b.inMemory(link.PairConfig{MTU: mtu, NoOffload: f.tun.plain}); err != nil {
 		return err
 	}
 	defer b.close()
+	return f.measure(cmd, b, f.report("memory", mtu), args)
+}
+
+// onTUN makes the kernel the other host.
+func (f *benchFlags) onTUN(cmd *cobra.Command, args []string) error {
+	if err := f.tun.check(); err != nil {
+		return err
+	}
+	if len(f.tun.kernels) == 0 {
+		return usagef("--kernel-addr %s: the address to measure against is needed", noKernelAddr)
+	}
+	return f.tun.run(cmd, func(ctx context.Context, s *vitro.Stack) error {
+		at := net.JoinHostPort(f.tun.kernels[0].Addr().String(), "0")
+		b := f.bench(ctx)
+		b.ours = s
+		b.listen = func() (net.Listener, error) { return net.Listen("tcp", at) }
+		return f.measure(cmd, b, f.report(f.tun.name, f.tun.device.MTU()), args)
+	})
+}
+
+func (f *benchFlags) bench(ctx context.Context) *bench {
+	return &bench{ctx: ctx, duration: f.duration, parallel: f.parallel, size: f.size}
+}
+
+func (f *benchFlags) report(where string, mtu int) *benchReport {
+	return &benchReport{
+		Where: where, MTU: mtu, Super: !f.tun.plain,
+		CPUs: runtime.GOMAXPROCS(0), Platform: runtime.GOOS + "/" + runtime.GOARCH, Go: runtime.Version(),
+		Parallel: f.parallel, Seconds: f.duration.Seconds(),
+	}
+}
+
+// measure measures what is asked for, or all, and prints it.
+func (f *benchFlags) measure(cmd *cobra.Command, b *bench, r *benchReport, args []string) error {
 	out := cmd.OutOrStdout()
 	if !f.json {
-		fmt.Fprintf(out, "%s, MTU %d, %d CPUs, %s, %s\n", r.Where, r.MTU, r.CPUs, r.Platform, r.Go)
+		fmt.Fprintln(out, r)
 	}
 	for _, m := range benchmarks {
 		if len(args) > 0 && !slices.Contains(args, m.name) {
 			continue
 		}
 		result, err := m.run(b)
-		if ctx.Err() != nil {
+		if b.ctx.Err() != nil {
 			return errors.New("interrupted")
 		}
 		if err != nil {
@@ -162,6 +195,15 @@ func (f *benchFlags) run(cmd *cobra.Command, args []string) error {
 		return json.NewEncoder(out).Encode(r)
 	}
 	return nil
+}
+
+// String is the line above the results.
+func (r *benchReport) String() string {
+	kind := "plain packets"
+	if r.Super {
+		kind = "super-segments"
+	}
+	return fmt.Sprintf("%s, MTU %d, %s, %d CPUs, %s, %s", r.Where, r.MTU, kind, r.CPUs, r.Platform, r.Go)
 }
 
 // String prints a row of the result.
@@ -186,8 +228,8 @@ type bench struct {
 }
 
 // inMemory joins two stacks by a pair.
-func (b *bench) inMemory(mtu int) error {
-	la, lb := link.Pair(mtu)
+func (b *bench) inMemory(c link.PairConfig) error {
+	la, lb := link.NewPair(c)
 	var stacks [2]*vitro.Stack
 	for i, l := range []link.Link{la, lb} {
 		s, err := vitro.New(vitro.Config{})
@@ -203,23 +245,5 @@ func (b *bench) inMemory(mtu int) error {
 	b.ours = stacks[0]
 	b.listen = func() (net.Listener, error) { return stacks[1].Listen("tcp", "10.0.0.2:0") }
 	b.close = func() { stacks[0].Close(); stacks[1].Close() }
-	return nil
-}
-
-// onTUN makes the kernel the other host.
-func (b *bench) onTUN(f *tunFlags) error {
-	if err := f.check(); err != nil {
-		return err
-	}
-	if len(f.kernels) == 0 {
-		return usagef("--kernel-addr %s: the address to measure against is needed", noKernelAddr)
-	}
-	s, err := f.open()
-	if err != nil {
-		return err
-	}
-	at := net.JoinHostPort(f.kernels[0].Addr().String(), "0")
-	b.ours, b.close = s, func() { s.Close() }
-	b.listen = func() (net.Listener, error) { return net.Listen("tcp", at) }
 	return nil
 }

@@ -20,8 +20,10 @@ type catFlags struct {
 
 func (f *catFlags) register(cmd *cobra.Command) {
 	f.tun.register(cmd)
-	cmd.Flags().BoolVar(&f.echo, "echo", false, "send back all that comes, instead of standard input and output")
-	cmd.Flags().BoolVar(&f.discard, "discard", false, "read all that comes and throw it away, instead of standard input and output")
+	flags := cmd.Flags()
+	flags.BoolVar(&f.echo, "echo", false, "send back all that comes, instead of standard input and output")
+	flags.BoolVar(&f.discard, "discard", false,
+		"read all that comes and throw it away, instead of standard input and output")
 }
 
 func newListen() *cobra.Command {
@@ -58,11 +60,11 @@ as a FIN.`,
 	return cmd
 }
 
-func (f *catFlags) open() (*vitro.Stack, error) {
+func (f *catFlags) check() error {
 	if f.echo && f.discard {
-		return nil, usagef("--echo and --discard exclude each other")
+		return usagef("--echo and --discard exclude each other")
 	}
-	return f.tun.open()
+	return f.tun.check()
 }
 
 // addrArg wants one address.
@@ -77,27 +79,30 @@ func addrArg(cmd *cobra.Command, args []string) error {
 }
 
 func (f *catFlags) listen(cmd *cobra.Command, addr string) error {
-	s, err := f.open()
-	if err != nil {
+	if err := f.check(); err != nil {
 		return err
 	}
-	defer finish(s)
-	l, err := s.ListenTCP("tcp", addr)
-	if err != nil {
-		return err
-	}
-	ctx, stop := interrupted(cmd.Context())
-	defer stop()
-	defer context.AfterFunc(ctx, func() { l.Close() })()
-	fmt.Fprintf(cmd.ErrOrStderr(), "listening on %v\n", l.Addr())
-	if !f.echo && !f.discard {
+	return f.tun.run(cmd, func(ctx context.Context, s *vitro.Stack) error {
+		l, err := s.ListenTCP("tcp", addr)
+		if err != nil {
+			return err
+		}
+		defer context.AfterFunc(ctx, func() { l.Close() })()
+		fmt.Fprintf(cmd.ErrOrStderr(), "listening on %v\n", l.Addr())
+		if f.echo || f.discard {
+			return f.serveAll(ctx, cmd, l)
+		}
 		c, err := l.AcceptTCP()
 		if err != nil {
 			return orInterrupted(ctx, err)
 		}
 		l.Close() // one connection, as netcat
 		return f.join(ctx, cmd, c)
-	}
+	})
+}
+
+// serveAll serves each connection that comes, until the context ends.
+func (f *catFlags) serveAll(ctx context.Context, cmd *cobra.Command, l *vitro.Listener) error {
 	for {
 		c, err := l.AcceptTCP()
 		if err != nil {
@@ -112,7 +117,7 @@ func (f *catFlags) listen(cmd *cobra.Command, addr string) error {
 	}
 }
 
-// orInterrupted returns err, or nil where an interrupt has brought it about.
+// orInterrupted returns err, or nil where the context's end has brought it about.
 func orInterrupted(ctx context.Context, err error) error {
 	select {
 	case <-ctx.Done():
@@ -126,22 +131,20 @@ func (f *catFlags) dial(cmd *cobra.Command, addr string) error {
 	if strings.HasPrefix(addr, ":") {
 		return usagef("%s is no address to connect to: the host is missing", addr)
 	}
-	s, err := f.open()
-	if err != nil {
+	if err := f.check(); err != nil {
 		return err
 	}
-	defer finish(s)
-	ctx, stop := interrupted(cmd.Context())
-	defer stop()
-	c, err := s.DialTCP(ctx, "tcp", addr)
-	if err != nil {
-		return err
-	}
-	if f.echo || f.discard {
-		defer context.AfterFunc(ctx, func() { c.Close() })()
-		return orInterrupted(ctx, f.serve(c))
-	}
-	return f.join(ctx, cmd, c)
+	return f.tun.run(cmd, func(ctx context.Context, s *vitro.Stack) error {
+		c, err := s.DialTCP(ctx, "tcp", addr)
+		if err != nil {
+			return err
+		}
+		if f.echo || f.discard {
+			defer context.AfterFunc(ctx, func() { c.Close() })()
+			return orInterrupted(ctx, f.serve(c))
+		}
+		return f.join(ctx, cmd, c)
+	})
 }
 
 // serve echoes or discards what comes, until the peer closes.

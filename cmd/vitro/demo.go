@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -61,22 +60,7 @@ Scenarios:
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd) },
 	}
-	flags := cmd.Flags()
-	flags.StringVar(&f.scenario, "scenario", scenarios[0].name, "what happens: see above")
-	flags.StringVar(&f.isn, "isn", "", "initial sequence numbers of A and B, as 1000,2000 (a further connection of a host has 10000 more); default: by RFC 6528")
-	flags.Uint64Var(&f.seed, "seed", 0, "seed of all that is random; default: 1 with --isn, else a new one, which is printed")
-	flags.IntSliceVar(&f.lose, "lose", nil, "lose the Nth segment, counted from 1 in the order of departure; may be several, as 1,4")
-	flags.IntSliceVar(&f.damage, "damage", nil, "damage the Nth segment, so that its checksum is wrong")
-	flags.IntSliceVar(&f.double, "double", nil, "let the Nth segment arrive twice")
-	flags.IntSliceVar(&f.late, "late", nil, fmt.Sprintf("let the Nth segment take %d times longer, so that others overtake it", lateBy+1))
-	flags.IntVar(&f.data, "data", 0, "send so many octets, of zeros, before the close")
-	flags.DurationVar(&f.delay, "delay", defaultDelay, "how long a segment is on its way")
-	flags.BoolVar(&f.why, "why", false, "say by which sentence of which RFC each state changes and each segment is dropped or repeated")
-	flags.BoolVar(&f.split, "split", false, "a line for each departure and one for each arrival")
-	flags.StringVar(&f.part, "part", "", "birth: all before the first close; death: all from it on")
-	flags.StringVar(&f.pcap, "pcap", "", "write the segments to a file as pcapng, for Wireshark; - is the standard output, instead of the ladder")
-	flags.StringVar(&f.svg, "svg", "", "draw the run as an SVG picture to a file; - is the standard output, instead of the ladder")
-	flags.BoolVar(&f.json, "json", false, "print every event as a line of JSON instead of the ladder")
+	f.register(cmd)
 	complete := func(name string, values ...string) {
 		err := cmd.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp))
 		if err != nil {
@@ -90,6 +74,36 @@ Scenarios:
 	complete("scenario", names...)
 	complete("part", "birth", "death")
 	return cmd
+}
+
+func (f *demoFlags) register(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.StringVar(&f.scenario, "scenario", scenarios[0].name, "what happens: see above")
+	flags.StringVar(&f.isn, "isn", "",
+		"initial sequence numbers of A and B, as 1000,2000 (a further connection of a host has 10000 more); "+
+			"default: by RFC 6528")
+	flags.Uint64Var(&f.seed, "seed", 0,
+		"seed of all that is random; default: 1 with --isn, else a new one, which is printed")
+	flags.IntSliceVar(&f.lose, "lose", nil,
+		"lose the Nth segment, counted from 1 in the order of departure; may be several, as 1,4; default: none")
+	flags.IntSliceVar(&f.damage, "damage", nil,
+		"damage the Nth segment, so that its checksum is wrong; default: none")
+	flags.IntSliceVar(&f.double, "double", nil, "let the Nth segment arrive twice; default: none")
+	flags.IntSliceVar(&f.late, "late", nil, fmt.Sprintf(
+		"let the Nth segment take %d times longer, so that others overtake it; default: none", lateBy+1))
+	flags.IntVar(&f.data, "data", 0, "send so many octets, of zeros, before the close; default: none")
+	flags.DurationVar(&f.delay, "delay", defaultDelay, "how long a segment is on its way, as 150us or 1s")
+	flags.BoolVar(&f.why, "why", false,
+		"say by which sentence of which RFC each state changes and each segment is dropped or repeated")
+	flags.BoolVar(&f.split, "split", false, "a line for each departure and one for each arrival")
+	flags.StringVar(&f.part, "part", "",
+		"birth: all before the first close; death: all from it on; default: both")
+	flags.StringVar(&f.pcap, "pcap", "",
+		"write the segments to a file as pcapng, for Wireshark; - is the standard output, instead of the ladder; "+
+			"default: no file")
+	flags.StringVar(&f.svg, "svg", "",
+		"draw the run as an SVG picture to a file; - is the standard output, instead of the ladder; default: no file")
+	flags.BoolVar(&f.json, "json", false, "print every event as a line of JSON instead of the ladder")
 }
 
 func scenarioList() string {
@@ -111,7 +125,8 @@ func (f *demoFlags) check() (*scenario, []seq.Num, error) {
 		for _, sc := range scenarios {
 			names = append(names, sc.name)
 		}
-		return nil, nil, usagef("--scenario %s is not known: it is one of %s", f.scenario, strings.Join(names, ", "))
+		return nil, nil, usagef("--scenario %s is not known: it is one of %s",
+			f.scenario, strings.Join(names, ", "))
 	}
 	isn, err := parseISN(f.isn)
 	if err != nil {
@@ -128,6 +143,9 @@ func (f *demoFlags) check() (*scenario, []seq.Num, error) {
 		return nil, nil, usagef("--lose, --damage, --double and --late count segments from 1")
 	case f.json && (f.why || f.split):
 		return nil, nil, usagef("--json has all reasons and events already: leave --why and --split out")
+	case (f.why || f.split) && (f.pcap == "-" || f.svg == "-"):
+		return nil, nil, usagef("--why and --split are about the ladder, which --pcap - and --svg - replace: " +
+			"give them a file, or leave --why and --split out")
 	case f.pcap == "-" && f.svg == "-" || f.json && (f.pcap == "-" || f.svg == "-"):
 		return nil, nil, usagef("only one of --json, --pcap - and --svg - can have the standard output")
 	}
@@ -280,23 +298,4 @@ func (f *demoFlags) remarks(cmd *cobra.Command, s *stage, seed bool) {
 	if seed {
 		fmt.Fprintf(cmd.ErrOrStderr(), "The same run again: --seed %d\n", f.seed)
 	}
-}
-
-// writeTo has write fill a file, or out for "-"; nothing for "".
-func writeTo(path string, out io.Writer, write func(io.Writer) error) error {
-	switch path {
-	case "":
-		return nil
-	case "-":
-		return write(out)
-	}
-	file, err := os.Create(path)
-	if err != nil {
-		return err // it names the file and what is wrong
-	}
-	if err = write(file); err != nil {
-		file.Close()
-		return fmt.Errorf("%s: %w", path, err)
-	}
-	return file.Close()
 }

@@ -18,8 +18,9 @@ type jsonEvent struct {
 	at tcp.Time
 
 	Time    float64      `json:"time"`           // seconds since the run began
-	Event   string       `json:"event"`          // call, note, state, depart, arrive, lost, drop, retransmit, timeout, crash
-	Peer    string       `json:"peer"`           // A or B
+	Event   string       `json:"event"`          // as sim.EventKind names them
+	Peer    string       `json:"peer"`           // A or B, or R, the router
+	Flow    int          `json:"flow,omitempty"` // the connection: counts pairs of sockets from 1
 	Text    string       `json:"text,omitempty"` // of a call or a note
 	From    string       `json:"from,omitempty"` // the state before
 	To      string       `json:"to,omitempty"`   // the state after
@@ -31,22 +32,31 @@ type jsonEvent struct {
 }
 
 type jsonSegment struct {
-	N    int     `json:"n"` // counted from 1 in the order of departure
+	N    int     `json:"n"` // counted from 1 in the order of departure, as --lose does; 0: nobody has sent it
+	From string  `json:"from"`
+	To   string  `json:"to"`
 	Seq  uint32  `json:"seq"`
 	Ack  *uint32 `json:"ack,omitempty"`
 	Ctl  string  `json:"ctl"`
 	Len  uint32  `json:"len"` // octets of text
 	Wnd  uint16  `json:"wnd"`
-	Text string  `json:"ladder"` // with its options, in the RFC's notation
+	Fate string  `json:"fate,omitempty"` // lost, damaged, doubled, late; several with commas
+	Text string  `json:"ladder"`         // with its options, in the RFC's notation
 }
 
 // eventLog gathers the events of a run.
-type eventLog struct{ list []jsonEvent }
+type eventLog struct {
+	list  []jsonEvent
+	flows map[wire.Flow]int
+}
 
 func newEventLog(s *stage) *eventLog {
-	l := new(eventLog)
+	l := &eventLog{flows: map[wire.Flow]int{}}
 	s.w.Watch(func(e *sim.Event) {
-		j := jsonEvent{at: e.Time, Time: e.Time.Sub(sim.Start).Seconds(), Event: e.Kind.String(), Peer: e.Host.Name, Text: e.Text}
+		j := jsonEvent{
+			at: e.Time, Time: e.Time.Sub(sim.Start).Seconds(),
+			Event: e.Kind.String(), Peer: e.Host.Name, Flow: l.flow(e.Flow), Text: e.Text,
+		}
 		if e.Kind == sim.State {
 			j.From, j.To = e.From.String(), e.To.String()
 		}
@@ -55,13 +65,8 @@ func newEventLog(s *stage) *eventLog {
 			j.First, j.Len = &first, e.Len
 		}
 		if p := e.Packet; p != nil && p.IsTCP {
-			text := ladder.SegmentOf(&p.Segment)
-			j.Segment = &jsonSegment{N: p.N, Seq: uint32(p.Segment.Seq), Ctl: p.Segment.Flags.String(),
-				Len: p.Segment.TextLen(), Wnd: p.Segment.Wnd, Text: text.String()}
-			if p.Segment.Flags.Has(wire.ACK) {
-				ack := uint32(p.Segment.Ack)
-				j.Segment.Ack = &ack
-			}
+			j.Flow = l.flow(p.Flow)
+			j.Segment = jsonSegmentOf(p, s.numbers[p.ID])
 		}
 		switch {
 		case e.Rule != 0:
@@ -72,6 +77,48 @@ func newEventLog(s *stage) *eventLog {
 		l.list = append(l.list, j)
 	})
 	return l
+}
+
+// flow numbers a pair of sockets, whichever end sees it; 0 where one is missing.
+func (l *eventLog) flow(f wire.Flow) int {
+	local, remote := f.LocalAddrPort(), f.RemoteAddrPort()
+	if local.Port() == 0 || remote.Port() == 0 {
+		return 0
+	}
+	if local.Compare(remote) > 0 {
+		f = f.Reverse()
+	}
+	if l.flows[f] == 0 {
+		l.flows[f] = len(l.flows) + 1
+	}
+	return l.flows[f]
+}
+
+func jsonSegmentOf(p *sim.Packet, n int) *jsonSegment {
+	text := ladder.SegmentOf(&p.Segment)
+	j := &jsonSegment{
+		N: n, From: p.Flow.LocalAddrPort().String(), To: p.Flow.RemoteAddrPort().String(),
+		Seq: uint32(p.Segment.Seq), Ctl: p.Segment.Flags.String(), Len: p.Segment.TextLen(), Wnd: p.Segment.Wnd,
+		Fate: strings.Join(fates(&p.Fate), ","), Text: text.String(),
+	}
+	if p.Segment.Flags.Has(wire.ACK) {
+		ack := uint32(p.Segment.Ack)
+		j.Ack = &ack
+	}
+	return j
+}
+
+// fates names what the network does to a segment, nothing if it just arrives.
+func fates(f *sim.Fate) (list []string) {
+	for _, one := range []struct {
+		is   bool
+		word string
+	}{{f.Lost, "lost"}, {f.Damaged, "damaged"}, {f.Copies > 0, "doubled"}, {f.Late > 0, "late"}} {
+		if one.is {
+			list = append(list, one.word)
+		}
+	}
+	return list
 }
 
 // packetLog gathers the packets of a run for a capture, each with what its sender has become

@@ -65,10 +65,12 @@ lives, and by which sentence of the RFC, and uses the stack on a network.
 
 Exit codes: 0 it worked; 1 it did not; 2 the command line is wrong.
 NO_COLOR in the environment switches colours off.`,
+		Version:       version().String(),
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
+	root.SetVersionTemplate("{{.Version}}\n")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.AddCommand(newDemo(), newServe(), newGet(), newListen(), newDial(), newBench(), newVersion())
 	return root

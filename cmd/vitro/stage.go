@@ -45,14 +45,16 @@ type stage struct {
 	a, b *sim.Host
 	rec  *ladder.Recorder
 
-	link   *sim.Link // of A
-	router *sim.Host // between A and B, or nil
-	atHand ladder.ID // the segment that has reached the router, until it departs again
-	held   bool
+	link    *sim.Link // of A
+	router  *sim.Host // between A and B, or nil
+	atHand  ladder.ID // the segment that has reached the router, until it departs again
+	atHandN int       // its number
+	held    bool
 
 	client, server *user
 	fateToo        func(*sim.Packet) sim.Fate // what the scenario has the network do
-	segments       int                        // sent
+	segments       int                        // that A and B have sent
+	numbers        map[int]int                // of segments in the order of their departures, by the packet's ID
 	ends           tcp.Time                   // when the first user closes or aborts, 0: never
 	state          [2]tcp.State
 	names          map[int]ladder.ID
@@ -67,7 +69,10 @@ func (s *stage) pause() time.Duration { return max(time.Second, 4*s.cfg.delay) }
 func (s *stage) think() time.Duration { return max(3*s.cfg.delay, 30*time.Millisecond) }
 
 func newStage(cfg stageConfig) *stage {
-	s := &stage{cfg: cfg, w: sim.New(cfg.seed), rec: ladder.NewRecorder(tcp.Closed, tcp.Closed), names: map[int]ladder.ID{}}
+	s := &stage{
+		cfg: cfg, w: sim.New(cfg.seed), rec: ladder.NewRecorder(tcp.Closed, tcp.Closed),
+		names: map[int]ladder.ID{}, numbers: map[int]int{},
+	}
 	s.a, s.b = s.w.Host("A", s.hostConfig(0)), s.w.Host("B", s.hostConfig(1))
 	s.rec.Peers = [2]string{"A, the client", "B, the server"}
 	s.w.Watch(s.record)
@@ -88,15 +93,22 @@ func (s *stage) join(routed bool) error {
 		return err
 	}
 	s.router = s.w.Host("R", stack.Config{Forward: true})
-	one := func(at netip.AddrPort) []netip.Prefix { return []netip.Prefix{netip.PrefixFrom(at.Addr(), 32)} }
+	one := func(at netip.AddrPort) []netip.Prefix {
+		return []netip.Prefix{netip.PrefixFrom(at.Addr(), 32)}
+	}
 	all := []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0")}
 	a.Prefixes, a.Routes = one(clientAt), all
 	b.Prefixes, b.Routes = one(serverAt), all
 	cfg.Delay /= 2
-	if s.link, err = s.w.Link(cfg, a, sim.Port{Host: s.router, Prefixes: one(routerAt), Routes: one(clientAt)}); err != nil {
+	toA := sim.Port{Host: s.router, Prefixes: one(routerAt), Routes: one(clientAt)}
+	if s.link, err = s.w.Link(cfg, a, toA); err != nil {
 		return err
 	}
-	_, err = s.w.Link(sim.LinkConfig{Delay: s.cfg.delay - cfg.Delay}, sim.Port{Host: s.router, Routes: one(serverAt)}, b)
+	behind := sim.LinkConfig{Delay: s.cfg.delay - cfg.Delay, Rule: func(p *sim.Packet) sim.Fate {
+		s.number(p)
+		return sim.Fate{}
+	}}
+	_, err = s.w.Link(behind, sim.Port{Host: s.router, Routes: one(serverAt)}, b)
 	return err
 }
 
@@ -117,19 +129,34 @@ func (s *stage) hostConfig(host int) stack.Config {
 // the next is there before it.
 const lateBy = 4
 
+// number numbers a segment that departs; behind the router it keeps its number. What is none
+// has 0.
+func (s *stage) number(p *sim.Packet) int {
+	switch {
+	case !p.IsTCP:
+		return 0
+	case p.From == s.router:
+		s.numbers[p.ID] = s.atHandN
+	default:
+		s.segments++
+		s.numbers[p.ID] = s.segments
+	}
+	return s.numbers[p.ID]
+}
+
 // fate decides what becomes of a segment.
 func (s *stage) fate(p *sim.Packet) sim.Fate {
-	s.segments = p.N
+	n := s.number(p)
 	var f sim.Fate
 	if s.fateToo != nil {
 		f = s.fateToo(p)
 	}
-	f.Lost = f.Lost || slices.Contains(s.cfg.lose, p.N)
-	f.Damaged = f.Damaged || slices.Contains(s.cfg.damage, p.N)
-	if slices.Contains(s.cfg.double, p.N) {
+	f.Lost = f.Lost || slices.Contains(s.cfg.lose, n)
+	f.Damaged = f.Damaged || slices.Contains(s.cfg.damage, n)
+	if slices.Contains(s.cfg.double, n) {
 		f.Copies++
 	}
-	if slices.Contains(s.cfg.late, p.N) {
+	if slices.Contains(s.cfg.late, n) {
 		f.Late += lateBy * s.cfg.delay
 	}
 	return f
@@ -165,6 +192,7 @@ func (s *stage) record(e *sim.Event) {
 		}
 	case sim.Depart:
 		if e.Packet.IsTCP {
+			s.noteFate(e.Time, p, &e.Packet.Fate)
 			s.names[e.Packet.ID] = s.rec.Depart(e.Time, p, &e.Packet.Segment)
 		}
 	case sim.Arrive:
@@ -201,11 +229,12 @@ func (s *stage) recordRouter(e *sim.Event) {
 	switch e.Kind {
 	case sim.Arrive:
 		if e.Packet.IsTCP {
-			s.atHand, s.held = s.names[e.Packet.ID], true
+			s.atHand, s.atHandN, s.held = s.names[e.Packet.ID], s.numbers[e.Packet.ID], true
 		}
 	case sim.Depart:
 		if e.Packet.IsTCP {
 			s.names[e.Packet.ID] = s.atHand
+			s.noteFate(e.Time, s.peer(e.Packet.To).Other(), &e.Packet.Fate)
 		} else if s.held {
 			s.rec.Lost(e.Time, s.atHand) // it sends an ICMP error instead
 		}
@@ -215,6 +244,23 @@ func (s *stage) recordRouter(e *sim.Event) {
 			s.rec.Lost(e.Time, s.names[e.Packet.ID])
 		}
 	case sim.Call, sim.Note, sim.State, sim.Drop, sim.Retransmit, sim.Timeout, sim.Crash:
+	}
+}
+
+// noteFate says what the network does to a segment of p; of one that is lost the ladder says
+// so itself.
+func (s *stage) noteFate(t tcp.Time, p ladder.Peer, f *sim.Fate) {
+	if f.Lost {
+		return
+	}
+	if f.Damaged {
+		s.rec.Note(t, p, "damaged on its way")
+	}
+	if f.Copies > 0 {
+		s.rec.Note(t, p, "doubled on its way")
+	}
+	if f.Late > 0 {
+		s.rec.Note(t, p, fmt.Sprintf("late by %v", f.Late))
 	}
 }
 

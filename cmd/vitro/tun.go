@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/netip"
 	"os"
@@ -26,6 +27,7 @@ type tunFlags struct {
 	kernel []string
 	routes []string
 	mtu    int
+	plain  bool // --no-offload
 
 	own, kernels, beyond []netip.Prefix // the same, read
 	device               *tun.Device    // once it is open
@@ -36,11 +38,18 @@ const noKernelAddr = "none"
 
 func (f *tunFlags) register(cmd *cobra.Command) {
 	flags := cmd.Flags()
-	flags.StringVar(&f.name, "tun", "", "the TUN interface to use; it is made where there is none of that name, and goes away again")
-	flags.StringArrayVar(&f.addrs, "addr", nil, "address of this end with its subnet, as 10.1.0.2/24 or fd00::2/64; may be several")
-	flags.StringArrayVar(&f.kernel, "kernel-addr", nil, `address of the kernel's end, as 10.1.0.1/24; "none" leaves it as it is, for a TUN that is set up already; default: the first other address of each subnet`)
-	flags.StringArrayVar(&f.routes, "route", nil, "prefix that is reached by the TUN, beside the subnets; default: everything")
+	flags.StringVar(&f.name, "tun", "",
+		"the TUN interface to use; it is made where there is none of that name, and goes away again; no default")
+	flags.StringArrayVar(&f.addrs, "addr", nil,
+		"address of this end with its subnet, as 10.1.0.2/24 or fd00::2/64; may be several; no default")
+	flags.StringArrayVar(&f.kernel, "kernel-addr", nil,
+		`address of the kernel's end, as 10.1.0.1/24; "none" leaves it as it is, for a TUN that is set up already; `+
+			"default: the first other address of each subnet")
+	flags.StringArrayVar(&f.routes, "route", nil,
+		"prefix that is reached by the TUN, beside the subnets; default: everything")
 	flags.IntVar(&f.mtu, "mtu", 0, "MTU of the TUN in octets; default: as it is, 1500 for a new one")
+	flags.BoolVar(&f.plain, "no-offload", false,
+		"send and take packets of at most the MTU with whole checksums, no super-segments; default: super-segments")
 }
 
 // check reads the flags.
@@ -62,6 +71,7 @@ func (f *tunFlags) check() (err error) {
 	if len(f.routes) == 0 {
 		f.beyond = []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")}
 	}
+	f.kernels = nil
 	switch {
 	case len(f.kernel) == 0:
 		for _, p := range f.own {
@@ -101,25 +111,62 @@ func neighbour(p netip.Prefix) (netip.Prefix, bool) {
 	return netip.PrefixFrom(a, p.Bits()), a.IsValid() && p.Contains(a)
 }
 
-// open makes a Stack on the TUN. Names are resolved by the operating system.
-func (f *tunFlags) open() (*vitro.Stack, error) {
+// open makes a Stack on the TUN; down is told when the TUN has gone. Names are resolved by
+// the operating system.
+func (f *tunFlags) open(down func(error)) (*vitro.Stack, error) {
 	if err := f.check(); err != nil {
 		return nil, err
 	}
-	device, err := tun.Open(tun.Config{Name: f.name, MTU: f.mtu, Addrs: f.kernels})
+	device, err := tun.Open(tun.Config{Name: f.name, MTU: f.mtu, Addrs: f.kernels, NoOffload: f.plain})
 	if err != nil {
 		return nil, err // it says what, why and the next step
 	}
 	s, err := vitro.New(vitro.Config{Resolver: net.DefaultResolver})
 	if err == nil {
 		f.device = device
-		if err = s.Attach(device, vitro.LinkConfig{Addresses: f.own, Routes: f.beyond}); err == nil {
+		err = s.Attach(device, vitro.LinkConfig{
+			Addresses: f.own, Routes: f.beyond, Down: func(err error) { down(gone{err}) },
+		})
+		if err == nil {
 			return s, nil
 		}
 		s.Close()
 	}
 	device.Close()
 	return nil, err
+}
+
+// gone is the error of a command whose TUN has gone.
+type gone struct{ error }
+
+func (e gone) Unwrap() error { return e.error }
+
+// goneOf returns why the TUN of a context has gone, nil if it has not.
+func goneOf(ctx context.Context) error {
+	var e gone
+	if errors.As(context.Cause(ctx), &e) {
+		return e
+	}
+	return nil
+}
+
+// run has do use a Stack on the TUN. The context ends with an interrupt, and when the TUN has
+// gone, which is then the error, whatever do makes of it.
+func (f *tunFlags) run(cmd *cobra.Command, do func(ctx context.Context, s *vitro.Stack) error) error {
+	parent, stop := interrupted(cmd.Context())
+	defer stop()
+	ctx, end := context.WithCancelCause(parent)
+	defer end(nil)
+	s, err := f.open(end)
+	if err != nil {
+		return err
+	}
+	err = do(ctx, s)
+	finish(ctx, s)
+	if down := goneOf(ctx); down != nil {
+		return down
+	}
+	return err
 }
 
 // interrupted returns a context that ends with the first interrupt; a second one ends the
@@ -135,9 +182,12 @@ const finishTime = 5 * time.Second
 
 // finish waits until all that was sent is acknowledged, FINs too, and closes s. What the
 // peer may still send, in FIN-WAIT-2, and TIME-WAIT are not waited for: the process that
-// would answer is about to end.
-func finish(s *vitro.Stack) {
+// would answer is about to end. Without a TUN nothing will be acknowledged.
+func finish(ctx context.Context, s *vitro.Stack) {
 	for end := time.Now().Add(finishTime); time.Now().Before(end) && slices.ContainsFunc(s.Connections(), underWay); {
+		if goneOf(ctx) != nil {
+			break
+		}
 		time.Sleep(5 * time.Millisecond)
 	}
 	s.Close()
