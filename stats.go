@@ -84,6 +84,7 @@ func (s Stats) String() string {
 	now("connections", s.Connections)
 	now("TIME-WAIT records", s.TimeWait)
 	now("octets of buffers", s.Buffers)
+	now("connections short of memory, Limits.MaxBuffers", s.Lacking)
 	now("octets of fragments", s.Fragments)
 	now("path MTUs", s.Paths)
 	return b.String()

@@ -99,24 +99,31 @@ func TestStalledConnectionsGiveWay(t *testing.T) {
 
 // Who has waited longest goes first, and no more than is needed.
 func TestOldestStallGoesFirst(t *testing.T) {
-	cfg := tight(4 << 20)
-	p := newPair(t, config(), cfg)
+	p := newPair(t, config(), tight(8<<20))
 	l := p.listen(p.b, ap(addrB, 80), stack.ListenOptions{})
-	var servers []*stack.Conn
-	for range 4 { // one after the other; four megabytes in the end
-		_, s := p.connect(l, ap(addrB, 80))
-		servers = append(servers, s)
-		p.fill(s)
-		p.run(time.Second)
-		p.fill(s)
-		p.run(15 * time.Second)
+	var clients, servers []*stack.Conn
+	for range 8 {
+		c, s := p.connect(l, ap(addrB, 80))
+		clients, servers = append(clients, c), append(servers, s)
 	}
-	for range 30 {
-		p.run(time.Second)
-		p.fill(servers[3])
+	hold := func(d time.Duration, who ...int) { // a megabyte each
+		for end := p.now.Add(d); p.now < end; p.run(time.Second) {
+			for _, i := range who {
+				p.fill(servers[i])
+			}
+		}
 	}
+	hold(20*time.Second, 0, 1, 2, 3, 4)
+	for n := 1; n > 0; p.run(10 * delay) { // the first one's peer takes something at last
+		n, _ = clients[0].Receive(p.now, make([]byte, 1<<20))
+	}
+	hold(60*time.Second, 0, 1, 2, 3, 4)
+	if n := p.b.Stats().BuffersReclaimed; n != 0 {
+		t.Fatalf("%d are ended though there is memory", n)
+	}
+	hold(10*time.Second, 5, 6, 7)
 	for i, s := range servers {
-		if ended := errors.Is(s.Err(), tcp.ErrResources); ended != (i == 0) {
+		if ended := errors.Is(s.Err(), tcp.ErrResources); ended != (i == 1) {
 			t.Errorf("connection %d: %v", i, s.Err())
 		}
 	}
@@ -145,6 +152,11 @@ func TestTrickleIsNoProgress(t *testing.T) {
 				p.fill(clients[i])
 			}
 			p.bounded(p.b, &cfg)
+		}
+		for _, s := range servers {
+			if n := s.Status().Buffered; n != 0 && errors.Is(s.Err(), tcp.ErrResources) {
+				t.Errorf("%s: %d octets are left to one that has lost its buffers", tc.name, n)
+			}
 		}
 		if n := p.b.Stats().BuffersReclaimed; (n > 0) != tc.ended {
 			t.Errorf("%s: %d connections have lost their buffers", tc.name, n)
@@ -244,4 +256,71 @@ func TestSendWithoutMemory(t *testing.T) {
 		t.Errorf("now it takes %d octets", n)
 	}
 	p.bounded(p.b, &cfg)
+}
+
+// Who was seen to stall when memory was short an hour ago is not judged by that.
+func TestStallsAreForgotten(t *testing.T) {
+	p := newPair(t, config(), tight(4<<20))
+	l := p.listen(p.b, ap(addrB, 80), stack.ListenOptions{})
+	var servers []*stack.Conn
+	short := func() { // four megabytes
+		for len(servers) < 4 {
+			_, s := p.connect(l, ap(addrB, 80))
+			servers = append(servers, s)
+		}
+		for range 20 {
+			for _, s := range servers {
+				p.fill(s)
+			}
+			p.run(time.Second)
+		}
+		if n := p.b.Stats().Buffers; n <= 4<<20/8*7 {
+			t.Fatalf("%d octets are in use", n)
+		}
+	}
+	short()
+	for _, s := range servers[1:] {
+		s.Abort(p.now)
+		s.Release(p.now)
+	}
+	servers = servers[:1]
+	p.run(time.Hour)
+	short()
+	if n := p.b.Stats().BuffersReclaimed; n != 0 {
+		t.Errorf("%d connections are ended after 20 seconds", n)
+	}
+}
+
+// Those that have gone without memory are not remembered longer than they live.
+func TestLacking(t *testing.T) {
+	p := newPair(t, config(), tight(1<<20))
+	l := p.listen(p.b, ap(addrB, 80), stack.ListenOptions{})
+	var servers []*stack.Conn
+	for range 20 {
+		_, s := p.connect(l, ap(addrB, 80))
+		servers = append(servers, s)
+		p.fill(s)
+		p.run(time.Second)
+		p.fill(s)
+	}
+	if n := p.b.Stats().Lacking; n < 15 {
+		t.Fatalf("%d of 20 lack memory", n)
+	}
+	for _, i := range []int{19, 3, 7, 18, 4, 5} { // those that have the least
+		servers[i].Abort(p.now)
+		servers[i].Release(p.now)
+		p.run(delay)
+	}
+	before := p.b.Stats().Lacking
+	for i, s := range servers {
+		if s.Status().Buffered <= least && i < 17 && i > 7 {
+			s.Abort(p.now)
+			s.Release(p.now)
+			p.flush()
+			if n := p.b.Stats().Lacking; n != before-1 {
+				t.Fatalf("%d lack memory; one of %d has ended", n, before)
+			}
+			before--
+		}
+	}
 }

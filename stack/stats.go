@@ -49,6 +49,7 @@ type Stats struct {
 	Connections int // all but the records in TIME-WAIT
 	TimeWait    int // records
 	Buffers     int // octets of send and receive buffers
+	Lacking     int // connections that tcp.Config.MaxBuffers keeps short of memory
 	Fragments   int // octets held for reassembly
 	Paths       int // destinations whose path MTU is known
 }
@@ -63,7 +64,7 @@ func (s *Stack) Stats() Stats {
 			st.Listeners++
 		}
 	}
-	st.Buffers = s.cfg.TCP.BuffersInUse()
+	st.Buffers, st.Lacking = s.cfg.TCP.BuffersInUse(), len(s.mem.lacking)
 	st.Fragments, st.Paths = s.frags.Bytes(), len(s.paths.known)
 	return st
 }

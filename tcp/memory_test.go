@@ -2,7 +2,9 @@ package tcp_test
 
 import (
 	"testing"
+	"time"
 
+	"github.com/vitro-net/vitro/seq"
 	"github.com/vitro-net/vitro/tcp"
 )
 
@@ -15,8 +17,8 @@ func noMemory(t *testing.T) *peer {
 	return p
 }
 
-// Text for which there is no memory is not accepted: RCV.NXT stays before it, an ACK says so,
-// and what follows it, the FIN as well, does not count either.
+// Text for which there is no memory is not accepted: RCV.NXT stays before it, and an ACK says
+// so. The FIN behind it waits for its turn.
 func TestTextWithoutMemory(t *testing.T) {
 	p := noMemory(t)
 	p.send("<SEQ=2001><ACK=1001><LEN=4000><CTL=ACK>")
@@ -30,7 +32,7 @@ func TestTextWithoutMemory(t *testing.T) {
 	p.must(p.cfg.BuffersInUse() == 4096, "%d octets are in use", p.cfg.BuffersInUse())
 	p.must(p.receive(1<<16) == 4096, "what was accepted is read")
 	p.taken()
-	p.send("<SEQ=6097><ACK=1001><LEN=904><CTL=FIN,ACK>")
+	p.send("<SEQ=6097><ACK=1001><LEN=904><CTL=ACK>")
 	p.mustBe(tcp.CloseWait)
 	p.must(p.receive(1<<16) == 904, "and the rest")
 	p.must(p.cfg.BuffersInUse() == 0, "all is given back")
@@ -66,4 +68,29 @@ func TestOutOfOrderWithoutMemory(t *testing.T) {
 		p.taken()
 	}
 	p.must(p.cfg.BuffersInUse() == 0, "all is given back")
+}
+
+// What has been offered is not taken back (SHLD-14), but no more is offered than there is
+// memory for, until the owner says that there is some.
+func TestWindowWithoutMemory(t *testing.T) { // SHLD-14
+	p := noMemory(t)
+	p.must(p.write(5000) == 4096, "the send queue has it all")
+	for p.read != 2001+65535 { // what the SYN has offered
+		p.send(p.data(p.c.Status().RcvNxt, min(2000, int(seq.Num(2001+65535).Sub(p.read)))))
+		p.receive(2000)
+		p.must(p.cfg.BuffersInUse() <= 4096+2048, "%d octets are in use", p.cfg.BuffersInUse())
+	}
+	p.wait(time.Second)
+	p.must(p.c.Status().RcvWnd <= 2048, "a window of %d is offered; there are 2048 octets", p.c.Status().RcvWnd)
+	p.taken()
+	p.c.TakeSignals()
+	for p.c.Status().Unacknowledged+p.c.Status().Unsent > 0 {
+		p.ackAll()
+	}
+	p.c.TakeSignals()
+	p.must(p.cfg.BuffersInUse() == 0, "the send queue gives back what it had")
+	p.c.MemoryFreed()
+	p.flush()
+	p.must(p.c.TakeSignals()&tcp.SignalWritable != 0, "Send takes text again")
+	p.must(p.c.Status().RcvWnd == 4096, "a window of %d is offered; there are 4096 octets", p.c.Status().RcvWnd)
 }

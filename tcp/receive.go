@@ -124,9 +124,7 @@ func (c *Conn) receiveText(now Time, seg *wire.Segment) {
 	if len(c.rcv.held) > 0 {
 		c.mergeHeld()
 	}
-	if taken == n {
-		c.noteFIN(seg)
-	}
+	c.noteFIN(seg)
 }
 
 // store puts text behind what the user has not read, and returns for how much of it there was

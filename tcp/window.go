@@ -137,5 +137,5 @@ func (c *Conn) windowUpdateDue() bool {
 	}
 	gain := free - c.rcv.wnd
 	step := min(room/2, c.mss())
-	return gain >= max(c.rcv.capacity/4, step) || c.rcv.wnd < step && gain >= step
+	return gain >= max(room/4, step) || c.rcv.wnd < step && gain >= step
 }
