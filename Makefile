@@ -31,7 +31,7 @@ help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 
 .PHONY: test
-test: needs fmt-check policy rfc-check lint cross unit race judges ## all that CI runs: every target below up to judges
+test: needs fmt-check policy rfc-check tidy-check lint cross unit race judges ## all that CI runs: every target below up to judges
 
 .PHONY: needs
 needs: ## install what the tests need beside Go and make (as root), or say what is missing
@@ -48,6 +48,11 @@ policy: ## the laws of the tree: imports, purity, the funnel, lengths, modules
 .PHONY: rfc-check
 rfc-check: ## has each requirement of RFC 9293 its code and its test, or a debt?
 	$(GO) run ./internal/requirements -check $(REQUIREMENTS)
+
+# By itself each module must say what it needs: go.work joins them here and nowhere else.
+.PHONY: tidy-check
+tidy-check: ## does each go.mod say what its module needs, without go.work?
+	@for m in $(MODULES); do echo "go mod tidy $$m"; (cd $$m && GOWORK=off $(GO) mod tidy -diff); done
 
 .PHONY: lint
 lint: $(LINT) ## golangci-lint in every module
