@@ -323,4 +323,20 @@ func TestLacking(t *testing.T) {
 			before--
 		}
 	}
+	told := make([]notes, len(servers))
+	for i, s := range servers {
+		if i > 2 && s.State() == tcp.Established {
+			s.Watch(&told[i])
+			told[i].got = 0
+		}
+	}
+	for _, s := range servers[:3] { // those that have the most
+		s.Abort(p.now)
+		p.flush()
+	}
+	for i, s := range servers {
+		if i > 2 && s.State() == tcp.Established && told[i].got&tcp.SignalWritable == 0 {
+			t.Errorf("connection %d is not told that there is memory", i)
+		}
+	}
 }
