@@ -44,14 +44,20 @@ func Example() {
 
 // An HTTP server and a client, each on a host of its own.
 func Example_http() {
-	client, server := hosts(vitro.Config{})
+	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprint(w, "hello from ", r.Host)
+	})
+
+	la, lb := link.Pair(1500) // a cable in memory; link/tun is one to the kernel
+	client, _ := vitro.New(vitro.Config{})
+	server, _ := vitro.New(vitro.Config{})
+	client.Attach(la, vitro.LinkConfig{Addresses: []netip.Prefix{netip.MustParsePrefix("10.0.0.1/24")}})
+	server.Attach(lb, vitro.LinkConfig{Addresses: []netip.Prefix{netip.MustParsePrefix("10.0.0.2/24")}})
 	defer client.Close()
 	defer server.Close()
 
 	l, _ := server.Listen("tcp", ":80")
-	go http.Serve(l, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		fmt.Fprint(w, "hello from ", r.Host)
-	}))
+	go http.Serve(l, handler)
 	web := http.Client{Transport: &http.Transport{DialContext: client.DialContext}}
 	resp, err := web.Get("http://10.0.0.2/")
 	if err != nil {

@@ -247,13 +247,50 @@ func TestPermissionIsExplained(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(exe, "get", "http://10.1.0.1/", "--tun", "vt0", "--addr", "10.1.0.2/24")
+	args := []string{"get", "http://10.1.0.1/", "--tun", "vt0", "--addr", "10.1.0.2/24"}
+	cmd := exec.Command(exe, args...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
 	cmd.Dir = dir
 	out, err := ns.Output(cmd)
 	if err == nil || cmd.ProcessState.ExitCode() != exitFailed || !strings.Contains(out, "sudo setcap cap_net_admin+ep "+exe+"\n") ||
 		!strings.Contains(out, "sudo ip tuntap add dev vt0 mode tun user $USER ") {
 		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+// What the explanation says works: an interface that root has made for a user and set up is
+// used by him without a privilege.
+func TestInterfaceOfAUser(t *testing.T) {
+	ns := netns.ForTest(t)
+	setpriv, err := exec.LookPath("setpriv")
+	if err != nil {
+		t.Skip("SKIPPED, AN INTERFACE WITHOUT PRIVILEGE IS NOT TESTED: setpriv is not installed")
+	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	exe := filepath.Join(t.TempDir(), "vitro") // testscript.Main runs the command by its name
+	if err := os.Symlink(self, exe); err != nil {
+		t.Fatal(err)
+	}
+	hello := func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "hello") }
+	port := kernelServer(t, ns, http.HandlerFunc(hello))
+	get := func() (string, error) {
+		// Root, but without the capability.
+		cmd := exec.Command(setpriv, "--bounding-set", "-net_admin", "--inh-caps", "-net_admin", exe,
+			"get", "http://10.1.0.1:"+port+"/", "--tun", "vt0", "--addr", "10.1.0.2/24", "--kernel-addr", noKernelAddr)
+		return ns.Output(cmd)
+	}
+	if out, err := get(); err == nil || !strings.Contains(out, "setcap") {
+		t.Errorf("without an interface: %v\n%s", err, out)
+	}
+	setUp := "ip tuntap add dev vt0 mode tun user 0 && ip addr add 10.1.0.1/24 dev vt0 && ip link set vt0 up"
+	if out, err := ns.Output(exec.Command("sh", "-c", setUp)); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	if out, err := get(); err != nil || out != "hello" {
+		t.Errorf("by an interface of its own: %v\n%s", err, out)
 	}
 }
 

@@ -244,6 +244,9 @@ func explainOpen(name string, queues int, err error) error {
 	switch {
 	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ENODEV), errors.Is(err, unix.ENXIO):
 		return fmt.Errorf("%s: %w: this kernel has no TUN driver loaded; run: sudo modprobe tun (in a container: start it with --device %s)", what, err, devicePath)
+	case errors.Is(err, unix.EACCES) && errors.As(err, new(*os.PathError)):
+		return fmt.Errorf("%s: %w: on most systems everybody may open it; run: sudo chmod a+rw %s\nand then %s",
+			what, err, devicePath, capabilityAdvice(name))
 	case errors.Is(err, unix.EACCES), errors.Is(err, unix.EPERM):
 		return fmt.Errorf("%s: %w: %s", what, err, capabilityAdvice(name))
 	case errors.Is(err, unix.EBUSY):
