@@ -53,7 +53,7 @@ func (c *Conn) note(sig tcp.Signal) {
 		r.Soft = c.core.SoftError()
 	}
 	if sig&tcp.SignalUrgent != 0 {
-		r.Urgent, r.UrgentLeft = true, c.core.Status().UrgentLeft
+		r.Urgent, r.UrgentLeft = true, c.core.UrgentLeft()
 	}
 	f := c.report
 	c.host.reports.add(c.host, func() { f(r) })

@@ -179,6 +179,9 @@ func (c *Conn) Err() error { return c.tcp.Err() }
 // excessive retransmissions (MUST-47).
 func (c *Conn) SoftError() tcp.SoftError { return c.tcp.SoftError() }
 
+// UrgentLeft returns how many octets of urgent data have not been read (MUST-33).
+func (c *Conn) UrgentLeft() uint32 { return c.tcp.UrgentLeft() }
+
 // SetNoDelay switches the Nagle algorithm off or on (MUST-17).
 func (c *Conn) SetNoDelay(now tcp.Time, on bool) {
 	c.tcp.SetNoDelay(on)

@@ -170,7 +170,7 @@ func (s *Stack) arriveCookie(now tcp.Time, n *netif, l *Listener, flow *wire.Flo
 func (s *Stack) preferCookie(now tcp.Time, n *netif, c *Conn, seg *wire.Segment) bool {
 	l, flow := c.listener, c.tcp.Flow()
 	related, valid := s.ofCookie(now, l, &flow, seg)
-	if !related || c.tcp.Status().SndNxt == seg.Ack {
+	if !related || c.tcp.SndNxt() == seg.Ack {
 		return false
 	}
 	if valid {
