@@ -184,6 +184,9 @@ func (s *Stack) arriveConn(now tcp.Time, n *netif, c *Conn, seg *wire.Segment) {
 		return
 	case c.inQueue == inHalfOpen && s.preferCookie(now, n, c, seg):
 		return
+	case c.reused.until != 0 && c.tcp.State() == tcp.SynSent && c.stale(now, seg):
+		s.drop(tcp.RulePAWS)
+		return
 	}
 	c.tcp.Arrive(now, seg)
 	if c.orphan {

@@ -57,6 +57,7 @@ type Conn struct {
 	routing        uint32 // Stack.routing when iface was found
 	before         *before
 	orphaned       orphanVars
+	reused         reused
 	dirty          bool
 	lackAt         int // 1 + the place in Stack.mem.lacking; 0: none
 	seen           seen
@@ -266,7 +267,9 @@ func (s *Stack) signals(now tcp.Time, c *Conn) {
 func (s *Stack) unlist(c *Conn) {
 	if c.listed {
 		c.listed = false
-		delete(s.conns, c.tcp.Flow())
+		flow := c.tcp.Flow()
+		delete(s.conns, flow)
+		s.giveUp(flow)
 	}
 }
 

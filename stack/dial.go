@@ -3,7 +3,6 @@ package stack
 import (
 	"net/netip"
 
-	"github.com/vitro-net/vitro/seq"
 	"github.com/vitro-net/vitro/tcp"
 	"github.com/vitro-net/vitro/wire"
 )
@@ -41,10 +40,10 @@ func (s *Stack) Dial(now tcp.Time, local, remote netip.AddrPort, opts ConnOption
 	} else if !s.available(now, &flow) {
 		return nil, ErrAddrInUse
 	}
+	var old tcp.TimeWaitRecord
 	at, reuse := s.waiting.find(&flow)
-	floor := seq.Num(0)
 	if reuse {
-		floor, _ = s.mayReuse(now, at)
+		old = s.waiting.slab[at].TimeWaitRecord
 		s.removeTimeWait(at)
 	}
 	c := s.newConn(now, flow, n)
@@ -55,7 +54,8 @@ func (s *Stack) Dial(now tcp.Time, local, remote netip.AddrPort, opts ConnOption
 		return nil, err
 	}
 	if reuse {
-		c.tcp.SetISNFloor(floor)
+		c.tcp.SetISNFloor(old.SndNxt)
+		c.reused = reused{s.waitsSince(&old).Add(slowestTick), old.TSRecent}
 	}
 	s.touch(now, c)
 	return c, nil
@@ -93,37 +93,4 @@ func (s *Stack) chooseLocal(n *netif, asked netip.Addr, flow *wire.Flow) error {
 		return ErrAddrNotAvailable
 	}
 	return nil
-}
-
-// perturbations is the size of the table of RFC 6056 section 3.3.4. A small one tells how
-// many connections go elsewhere (CVE-2022-1012).
-const perturbations = 1 << 16
-
-// choosePort chooses a port for a flow that lacks only that: RFC 6056 section 3.3.4,
-// "Double-Hash Port Selection", with the random steps of section 3.3.5. To one destination
-// ports follow each other, so that one is used again as late as possible; where they
-// begin, and what other destinations use, cannot be told from them.
-func (s *Stack) choosePort(now tcp.Time, flow *wire.Flow) bool {
-	if s.perturb == nil {
-		s.perturb = make([]uint16, perturbations)
-	}
-	var b [34]byte
-	copy(b[0:], flow.Local[:])
-	copy(b[16:], flow.Remote[:])
-	b[32], b[33] = byte(flow.RemotePort>>8), byte(flow.RemotePort)
-	h := tcp.SipHash(&s.portKey, b[:])
-	step := &s.perturb[h>>32%perturbations]
-	n := uint32(s.cfg.PortLast) - uint32(s.cfg.PortFirst) + 1
-	begin := uint32(h)%n + uint32(*step)
-	for i := range n {
-		flow.LocalPort = s.cfg.PortFirst + uint16((begin+i)%n)
-		if s.listens(flow.LocalPort) || flow.Local == flow.Remote && flow.LocalPort == flow.RemotePort {
-			continue // it would meet a listener, or itself
-		}
-		if s.available(now, flow) {
-			*step += uint16(i) + 1 + uint16(s.random.IntN(8))
-			return true
-		}
-	}
-	return false
 }

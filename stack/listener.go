@@ -213,6 +213,7 @@ func (l *Listener) Close(now tcp.Time) {
 	delete(s.listeners, l.at)
 	if s.ports[l.at.port]--; s.ports[l.at.port] == 0 {
 		delete(s.ports, l.at.port)
+		clear(s.full) // the port is one for everybody again
 	}
 	if l.dual {
 		delete(s.listeners, socket{any4, l.at.port})

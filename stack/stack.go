@@ -38,7 +38,8 @@ type Stack struct {
 	resets    limiter
 	errors    limiter
 	echoes    limiter
-	perturb   []uint16 // of RFC 6056 algorithm 4
+	perturb   []uint16                // of RFC 6056 algorithm 4
+	full      map[wire.Flow]*[]uint16 // destinations without a port: the ports given up since
 	portKey   [16]byte
 	cookieKey [16]byte
 

@@ -3,7 +3,6 @@ package stack
 import (
 	"time"
 
-	"github.com/vitro-net/vitro/seq"
 	"github.com/vitro-net/vitro/tcp"
 	"github.com/vitro-net/vitro/wire"
 )
@@ -133,7 +132,9 @@ func (s *Stack) addTimeWait(r *tcp.TimeWaitRecord) {
 }
 
 func (s *Stack) removeTimeWait(i int32) {
+	flow := s.waiting.slab[i].Flow
 	s.waiting.remove(i)
+	s.giveUp(flow)
 	s.stats.States[tcp.TimeWait]--
 }
 
@@ -177,7 +178,9 @@ func (s *Stack) expireTimeWait(now tcp.Time) {
 		s.hydrate(now, i)
 		s.stats.States[tcp.Closed]--
 		s.scratch.Timeout(now) // counts TIME-WAIT down and CLOSED up
+		flow := s.waiting.slab[i].Flow
 		s.waiting.remove(i)
+		s.giveUp(flow)
 	}
 }
 
@@ -256,17 +259,47 @@ func (s *Stack) goBack(now tcp.Time, b *before) {
 }
 
 // reuseAfter is how long a connection must have been in TIME-WAIT before this end may use
-// its sockets for a new one: longer than the slowest timestamp clock that RFC 7323 section
-// 5.4 allows needs for one tick, so that PAWS drops whatever is left of the old.
-const reuseAfter = time.Second
+// its sockets for a new one: a tick of the timestamp clock. TIME-WAIT has two purposes, says RFC
+// 7323 appendix B.2. The first, that the peer gets the last ACK, is served: it has been sent
+// before the new SYN, and if it is lost, the SYN ends what is left at the peer. The second is to
+// "Allow old duplicate segments to expire". It is served by PAWS in place of waiting, "if the
+// timestamp clock can be guaranteed to have ticked at least once since the old connection was
+// open". Our own has, after 1 ms: at the peer what is left of our segments is older than the new
+// SYN, which also begins above them (RFC 6191 section 2). The peer's may tick as slowly as once a
+// second; whether it has ticked, its SYN,ACK tells: see stale.
+const reuseAfter = time.Millisecond
 
-// mayReuse decides whether Dial may take the place of a record, and the number above which
-// the new connection must begin.
-func (s *Stack) mayReuse(now tcp.Time, i int32) (floor seq.Num, ok bool) {
-	r := &s.waiting.slab[i]
-	since := r.Until - tcp.Time(2*s.cfg.TCP.MSL)
-	if !r.Timestamps || s.cfg.TCP.NoTimestamps || now.Sub(since) <= reuseAfter {
-		return 0, false
+// slowestTick is that of the slowest timestamp clock that RFC 7323 section 5.4 allows.
+const slowestTick = time.Second
+
+// mayReuse decides whether Dial may take the place of a record, and says how long that has
+// been in TIME-WAIT.
+func (s *Stack) mayReuse(now tcp.Time, i int32) (since tcp.Time, ok bool) {
+	r := &s.waiting.slab[i].TimeWaitRecord
+	since = s.waitsSince(r)
+	return since, s.stamped(r) && now.Sub(since) >= reuseAfter
+}
+
+func (s *Stack) waitsSince(r *tcp.TimeWaitRecord) tcp.Time {
+	return r.Until - tcp.Time(2*s.cfg.TCP.MSL)
+}
+
+// stamped reports whether both incarnations have timestamps.
+func (s *Stack) stamped(r *tcp.TimeWaitRecord) bool { return r.Timestamps && !s.cfg.TCP.NoTimestamps }
+
+// reused is what a connection that Dial has put in place of a record knows of it. The zero
+// value is of one that has taken no place.
+type reused struct {
+	until  tcp.Time // when the peer's clock has ticked in any case
+	recent uint32   // the last timestamp that the peer has sent
+}
+
+// stale reports whether a SYN for c, which has the sockets of an old connection, comes too
+// early: by its timestamp the peer's clock has not ticked since the old one, and PAWS would not
+// tell that one's segments from those of the new. It is dropped, and comes again.
+func (c *Conn) stale(now tcp.Time, seg *wire.Segment) bool {
+	if now >= c.reused.until || seg.Flags&(wire.SYN|wire.RST) != wire.SYN {
+		return false
 	}
-	return r.SndNxt, true
+	return !seg.Options.Has(wire.HasTimestamps) || int32(seg.Options.TSVal-c.reused.recent) <= 0
 }
