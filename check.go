@@ -59,6 +59,7 @@ func (c *Config) checkTimes() error {
 		value time.Duration
 	}{
 		{"MSL", c.MSL}, {"MinRTO", c.MinRTO}, {"MaxRTO", c.MaxRTO}, {"FinWait2Timeout", c.FinWait2Timeout},
+		{"Limits.StallTimeout", c.Limits.StallTimeout},
 	} {
 		if f.value < 0 {
 			return fmt.Errorf("vitro: Config.%s is %v: it cannot be negative", f.name, f.value)

@@ -11,9 +11,9 @@ import (
 	"github.com/vitro-net/vitro/tcp"
 )
 
-// Conn is a TCP connection. It is a [net.Conn] with the methods of [net.TCPConn], and its
-// errors are *net.OpError with the texts and causes that package net has for the same act
-// on Linux. All methods may be called by several goroutines at a time. The methods of a
+// Conn is a TCP connection. It is a [net.Conn] with the methods of [net.TCPConn] but File and
+// MultipathTCP, and its errors are *net.OpError with the texts and causes that package net
+// has for the same act on Linux; after Close it is net.ErrClosed. All methods may be called by several goroutines at a time. The methods of a
 // zero Conn return syscall.EINVAL.
 type Conn struct {
 	c       *host.Conn
@@ -35,7 +35,9 @@ func (c *Conn) fail(op, call string, err error) error {
 }
 
 // Read reads what has arrived, and waits until there is something. At the end of what the
-// peer sent it returns io.EOF.
+// peer sent it returns io.EOF. Errors are os.ErrDeadlineExceeded and, to the first Read or
+// Write that asks, what ended the connection: ECONNRESET, ETIMEDOUT, ENOBUFS by Limits, or the
+// errno of an ICMP message; after that io.EOF.
 func (c *Conn) Read(p []byte) (int, error) {
 	if !c.ok() {
 		return 0, syscall.EINVAL
@@ -48,7 +50,9 @@ func (c *Conn) Read(p []byte) (int, error) {
 }
 
 // Write queues all of p for sending, and waits while the send buffer is full. It returns
-// how much of p was queued; less than all of it only with an error.
+// how much of p was queued; less than all of it only with an error. Errors are
+// os.ErrDeadlineExceeded, what ended the connection, as with Read, and then, or after
+// CloseWrite, EPIPE.
 func (c *Conn) Write(p []byte) (int, error) {
 	if !c.ok() {
 		return 0, syscall.EINVAL
@@ -81,7 +85,8 @@ type (
 	plainReader struct{ io.Reader }
 )
 
-// ReadFrom writes what r gives until its end, and returns how much was queued.
+// ReadFrom writes what r gives until its io.EOF, which is no error here, and returns how many
+// octets were queued.
 func (c *Conn) ReadFrom(r io.Reader) (int64, error) {
 	if !c.ok() {
 		return 0, syscall.EINVAL
@@ -93,7 +98,7 @@ func (c *Conn) ReadFrom(r io.Reader) (int64, error) {
 	return n, err
 }
 
-// WriteTo writes what arrives to w until the end of it.
+// WriteTo writes what arrives to w until the end of it, and returns how many octets w took.
 func (c *Conn) WriteTo(w io.Writer) (int64, error) {
 	if !c.ok() {
 		return 0, syscall.EINVAL
@@ -194,18 +199,22 @@ func (c *Conn) SetKeepAlivePeriod(d time.Duration) error {
 	})
 }
 
-// SetKeepAliveConfig sets all about keep-alive probes.
+// SetKeepAliveConfig sets all about keep-alive probes. As with package net 0 is 15 s, 15 s and
+// 9 probes, and what is negative stays as it is. The connection ends with ETIMEDOUT when no
+// probe has been answered.
 func (c *Conn) SetKeepAliveConfig(config net.KeepAliveConfig) error {
 	return c.set(func(h *host.Conn) error { return h.SetKeepAlive(keepAlive(config, h.KeepAlive())) })
 }
 
 // SetReadBuffer sets how many octets of what arrives the connection holds at most: the
-// largest window it offers (RFC 9293 section 3.8.6).
+// largest window it offers (RFC 9293 section 3.8.6). What has been offered is not taken back.
+// Default Config.ReceiveBuffer; at least 4 KiB, at most 1 GiB: what is beyond is held to that.
 func (c *Conn) SetReadBuffer(octets int) error {
 	return c.setHere(func(h *host.Conn) error { return h.SetReceiveBuffer(octets) })
 }
 
-// SetWriteBuffer sets how many octets Write queues before it waits.
+// SetWriteBuffer sets how many octets Write queues before it waits. Default
+// Config.SendBuffer; at least 4 KiB, at most 1 GiB: what is beyond is held to that.
 func (c *Conn) SetWriteBuffer(octets int) error {
 	return c.setHere(func(h *host.Conn) error { return h.SetSendBuffer(octets) })
 }
@@ -251,7 +260,7 @@ func (c *Conn) Status() tcp.Status {
 	return c.c.Status()
 }
 
-// SyscallConn always returns an error: there is no file descriptor.
+// SyscallConn always returns an error, errors.ErrUnsupported: there is no file descriptor.
 func (c *Conn) SyscallConn() (syscall.RawConn, error) {
 	if !c.ok() {
 		return nil, syscall.EINVAL

@@ -16,14 +16,20 @@ import (
 // "localhost" is looked up by Config.Resolver; where it has several addresses they are
 // tried in turn. Keep-alives are on, as with package net; see [Dialer].
 //
+// Errors are *net.OpError. errors.Is finds ECONNREFUSED, ETIMEDOUT after Config.SynTimeout,
+// ENETUNREACH where no route leads, EHOSTUNREACH and others that an ICMP message has brought,
+// EADDRNOTAVAIL when all ports are taken, ENOBUFS at Limits.MaxConnections, net.ErrClosed;
+// errors.As a *net.DNSError, *net.AddrError or net.UnknownNetworkError.
+//
 // The connection is a *Conn; DialTCP is the same with that type. The methods of [Dialer],
 // and DialContext here, are what http.Transport and others want.
 func (s *Stack) Dial(network, address string) (net.Conn, error) {
 	return s.DialContext(context.Background(), network, address)
 }
 
-// DialContext is Dial with a context, which ends the attempt and has no say over a
-// connection that is established.
+// DialContext is Dial with a context, which ends the attempt, with an error that is
+// context.Canceled or context.DeadlineExceeded, and has no say over a connection that is
+// established.
 func (s *Stack) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
 	return (&Dialer{Stack: s}).DialContext(ctx, network, address)
 }
@@ -37,12 +43,13 @@ func (s *Stack) DialTCP(ctx context.Context, network, address string) (*Conn, er
 // zero fields mean what Stack.Dial does.
 type Dialer struct {
 	Stack *Stack
-	// Timeout and Deadline bound the whole of Dial, if set: the earlier counts. Without
-	// them a SYN without an answer is given up after Config.SynTimeout.
+	// Timeout and Deadline bound the whole of Dial, if set: the earlier counts. The error is
+	// then a timeout: context.DeadlineExceeded and os.ErrDeadlineExceeded. Without them a SYN without an answer is given up after Config.SynTimeout.
 	Timeout  time.Duration
 	Deadline time.Time
 	// LocalAddr is the socket to dial from, a *net.TCPAddr: an IP that is not set or
-	// unspecified, and port 0, are chosen by the Stack. Default nil: both.
+	// unspecified, and port 0, are chosen by the Stack. Default nil: both. One that is not the
+	// Stack's own gives EADDRNOTAVAIL, one in use EADDRINUSE.
 	LocalAddr net.Addr
 	// KeepAlive and KeepAliveConfig are those of [net.Dialer]: keep-alive is on, after 15 s,
 	// unless KeepAlive is negative.
@@ -156,12 +163,17 @@ func (d *Dialer) dialEach(ctx context.Context, network string, local netip.AddrP
 	config := host.DialConfig{KeepAlive: keepAlive(keep, host.KeepAlive{}), Report: d.Report}
 	var first error
 	for i, remote := range addrs {
+		begun := ctx.Err() == nil
 		c, err := d.dialOne(ctx, local, remote, config, len(addrs)-i)
 		if err == nil {
 			return &Conn{c: c, network: network}, nil
 		}
 		if first == nil {
-			first = &net.OpError{Op: "dial", Net: network, Source: d.source(), Addr: net.TCPAddrFromAddrPort(remote), Err: cause(d.call(err), err)}
+			why := cause(d.call(err), err)
+			if _, late := why.(timedOut); late { //nolint:errorlint // cause has just made it
+				why = timedOut{waited: begun}
+			}
+			first = &net.OpError{Op: "dial", Net: network, Source: d.source(), Addr: net.TCPAddrFromAddrPort(remote), Err: why}
 		}
 		if ctx.Err() != nil {
 			break

@@ -16,7 +16,8 @@
 // methods File and MultipathTCP are missing, and SyscallConn refuses: there is no file
 // descriptor. Errors are those of package net: *net.OpError
 // around syscall.ECONNREFUSED, ECONNRESET, EPIPE, ETIMEDOUT, EADDRINUSE, EADDRNOTAVAIL,
-// EHOSTUNREACH, ENETUNREACH, os.ErrDeadlineExceeded, net.ErrClosed, or io.EOF itself.
+// EHOSTUNREACH, ENETUNREACH, os.ErrDeadlineExceeded, context.Canceled,
+// context.DeadlineExceeded, net.ErrClosed, or io.EOF itself.
 // Beyond the kernel's: ENOBUFS when the Stack has ended a connection to stay within
 // Limits.MaxBuffers, and from Dial at Limits.MaxConnections.
 //

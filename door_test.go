@@ -89,6 +89,7 @@ func TestConfigRefused(t *testing.T) {
 		"Limits.MaxConnections is -1":  {Limits: vitro.Limits{MaxConnections: -1}},
 		"Limits.MaxBuffers is -1":      {Limits: vitro.Limits{MaxBuffers: -1}},
 		"Limits.HalfOpen is -1":        {Limits: vitro.Limits{HalfOpen: -1}},
+		"Limits.StallTimeout is -1ns":  {Limits: vitro.Limits{StallTimeout: -1}},
 		"Limits.ReassemblyBytes is -5": {Limits: vitro.Limits{ReassemblyBytes: -5}},
 	} {
 		if s, err := vitro.New(c); err == nil || s != nil || !strings.HasPrefix(err.Error(), "vitro: Config."+want) {

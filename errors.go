@@ -35,9 +35,13 @@ type canceled struct{}
 func (canceled) Error() string        { return "operation was canceled" }
 func (canceled) Is(target error) bool { return target == context.Canceled }
 
-type timedOut struct{}
+// timedOut is waited when a Dial that was under way has timed out: by package net that is
+// the one error or the other, whichever of its two timers is first.
+type timedOut struct{ waited bool }
 
-func (timedOut) Error() string        { return "i/o timeout" }
-func (timedOut) Timeout() bool        { return true }
-func (timedOut) Temporary() bool      { return true }
-func (timedOut) Is(target error) bool { return target == context.DeadlineExceeded }
+func (timedOut) Error() string   { return "i/o timeout" }
+func (timedOut) Timeout() bool   { return true }
+func (timedOut) Temporary() bool { return true }
+func (e timedOut) Is(target error) bool {
+	return target == context.DeadlineExceeded || e.waited && target == os.ErrDeadlineExceeded
+}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -100,6 +101,17 @@ var sentinels = []struct {
 	{"io.EOF", io.EOF}, {"context.Canceled", context.Canceled}, {"context.DeadlineExceeded", context.DeadlineExceeded},
 }
 
+// kind names the type of an error, if it is one that programs can know.
+func kind(err error) string {
+	switch err.(type) {
+	case *net.OpError, *os.SyscallError, syscall.Errno, *net.DNSError, *net.AddrError, net.UnknownNetworkError, *net.ParseError:
+		return fmt.Sprintf("%T", err)
+	case net.Error:
+		return "net.Error"
+	}
+	return "error"
+}
+
 func outcome(n int64, err error) string {
 	var b strings.Builder
 	if n != 0 {
@@ -117,6 +129,13 @@ func outcome(n int64, err error) string {
 	var ne net.Error
 	if errors.As(err, &ne) && ne.Timeout() {
 		b.WriteString(" Timeout")
+	}
+	if temporary, ok := err.(interface{ Temporary() bool }); ok && temporary.Temporary() {
+		b.WriteString(" Temporary")
+	}
+	b.WriteString(" chain")
+	for e := err; e != nil; e = errors.Unwrap(e) {
+		b.WriteString(" " + kind(e))
 	}
 	var op *net.OpError
 	if errors.As(err, &op) {

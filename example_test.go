@@ -5,9 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/netip"
+	"os"
 	"syscall"
+	"time"
 
 	"github.com/vitro-net/vitro"
 	"github.com/vitro-net/vitro/link"
@@ -95,6 +98,59 @@ func ExampleStack_Listen() {
 	}
 	fmt.Println(l.Addr(), c.RemoteAddr())
 	// Output: 127.0.0.1:80 127.0.0.1:80
+}
+
+// An attempt that must not take long, from a socket of one's own choice.
+func ExampleDialer() {
+	client, server := hosts(vitro.Config{})
+	defer client.Close()
+	defer server.Close()
+	d := vitro.Dialer{
+		Stack:     client,
+		Timeout:   10 * time.Millisecond,
+		LocalAddr: &net.TCPAddr{IP: net.IPv4(10, 0, 0, 1), Port: 40000},
+	}
+	_, err := d.Dial("tcp", "10.0.0.9:80") // nobody has that address
+	fmt.Println(err)
+	fmt.Println(errors.Is(err, context.DeadlineExceeded))
+	// Output:
+	// dial tcp 10.0.0.1:40000->10.0.0.9:80: i/o timeout
+	// true
+}
+
+// A peer that says nothing keeps nobody waiting for ever.
+func ExampleConn_SetReadDeadline() {
+	s, _ := vitro.New(vitro.Config{})
+	defer s.Close()
+	s.Listen("tcp", ":80")
+	c, err := s.Dial("tcp", "localhost:80")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer c.Close()
+	c.SetReadDeadline(time.Now().Add(10 * time.Millisecond))
+	_, err = c.Read(make([]byte, 1))
+	fmt.Println(errors.Is(err, os.ErrDeadlineExceeded))
+	// Output: true
+}
+
+// A listener with a short queue, whose connections are probed after a minute of silence.
+func ExampleListenConfig() {
+	s, _ := vitro.New(vitro.Config{})
+	defer s.Close()
+	lc := vitro.ListenConfig{Stack: s, Backlog: 16, KeepAlive: time.Minute}
+	l, err := lc.Listen(context.Background(), "tcp", ":80")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(l.Addr())
+	_, err = s.Listen("tcp", ":80")
+	fmt.Println(errors.Is(err, syscall.EADDRINUSE))
+	// Output:
+	// [::]:80
+	// true
 }
 
 // Each change of state names the sentence of the RFC that makes it.

@@ -15,6 +15,9 @@ import (
 // with "tcp"; port 0 is a port that the Stack chooses. Keep-alives are on in what is
 // accepted, as with package net; see [ListenConfig].
 //
+// Errors are *net.OpError: EADDRINUSE, EADDRNOTAVAIL for an address that is not the Stack's or
+// when no port is left, net.ErrClosed, and those of names as from Dial.
+//
 // The listener is a *Listener; ListenTCP is the same with that type.
 func (s *Stack) Listen(network, address string) (net.Listener, error) {
 	return (&ListenConfig{Stack: s}).Listen(context.Background(), network, address)
@@ -79,7 +82,7 @@ func (lc *ListenConfig) ListenTCP(ctx context.Context, network, address string) 
 	return &Listener{l: core, network: network}, nil
 }
 
-// Listener is a [net.Listener] of a Stack, with the methods of [net.TCPListener]. All
+// Listener is a [net.Listener] of a Stack, with the methods of [net.TCPListener] but File. All
 // methods may be called by several goroutines at a time. The methods of a zero Listener
 // return syscall.EINVAL.
 type Listener struct {
@@ -95,7 +98,8 @@ func (l *Listener) fail(op, call string, err error) error {
 	return &net.OpError{Op: op, Net: l.network, Addr: l.Addr(), Err: cause(call, err)}
 }
 
-// Accept waits for the next connection and returns it, a *Conn.
+// Accept waits for the next connection and returns it, a *Conn. Errors are net.ErrClosed after
+// Close, and os.ErrDeadlineExceeded.
 func (l *Listener) Accept() (net.Conn, error) {
 	c, err := l.AcceptTCP()
 	if err != nil {
@@ -147,7 +151,7 @@ func (l *Listener) SetDeadline(t time.Time) error {
 	return nil
 }
 
-// SyscallConn always returns an error: there is no file descriptor.
+// SyscallConn always returns an error, errors.ErrUnsupported: there is no file descriptor.
 func (l *Listener) SyscallConn() (syscall.RawConn, error) {
 	if !l.ok() {
 		return nil, syscall.EINVAL

@@ -2,6 +2,7 @@ package vitro
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/netip"
 )
@@ -15,7 +16,7 @@ func (s *Stack) resolve(ctx context.Context, network, address string, listen boo
 		return nil, net.UnknownNetworkError(network)
 	}
 	if address == "" && !listen {
-		return nil, &net.AddrError{Err: "missing address"}
+		return nil, errMissingAddress
 	}
 	name, service := "", "0"
 	if address != "" {
@@ -45,6 +46,9 @@ func (s *Stack) resolve(ctx context.Context, network, address string, listen boo
 	}
 	return addrs, nil
 }
+
+// errMissingAddress is what package net says, and of its kind: no net.Error.
+var errMissingAddress = errors.New("missing address")
 
 var (
 	loopback4 = netip.AddrFrom4([4]byte{127, 0, 0, 1})
