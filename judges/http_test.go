@@ -16,6 +16,7 @@ import (
 	"math/big"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -281,7 +282,9 @@ func TestHTTPShutdownInBubble(t *testing.T) {
 			}
 			return s
 		}
-		if s := states(); len(s) != 1 || s[0] != tcp.TimeWait {
+		// Server and client close at one instant, so that it may be both.
+		s := states()
+		if len(s) < 1 || len(s) > 2 || slices.ContainsFunc(s, func(s tcp.State) bool { return s != tcp.TimeWait }) {
 			t.Errorf("after Shutdown there is %v; want TIME-WAIT", s)
 		}
 		time.Sleep(2 * time.Minute)
