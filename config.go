@@ -68,11 +68,12 @@ type Config struct {
 	// at most 536, what every host takes (RFC 9293 section 3.7.1).
 	MinSendMSS int
 	// NoTimestamps, NoSACK and NoWindowScale keep connections from offering and accepting
-	// the options of RFC 7323 section 3, RFC 2018, and RFC 7323 section 2.
+	// the options of RFC 7323 section 3, RFC 2018, and RFC 7323 section 2. Default: all three
+	// are offered and accepted.
 	NoTimestamps, NoSACK, NoWindowScale bool
 
-	// HopLimit of packets whose connection has none of its own (RFC 9293 section 3.9.2,
-	// MUST-49). Default 64.
+	// HopLimit of packets whose connection has none of its own, IPv4's time to live (RFC 9293
+	// section 3.9.2, MUST-49). Default 64.
 	HopLimit uint8
 	// PortFirst and PortLast bound the ports that are chosen for Dial and for Listen on
 	// port 0 (RFC 6056 section 3.2). Default 32768 and 65535; both are in the range.
@@ -81,7 +82,7 @@ type Config struct {
 	// ICMP Time Exceeded when a hop limit has run out. Default off (RFC 1122 section 3.1).
 	Forward bool
 
-	// Limits bound what peers can make the Stack spend.
+	// Limits bound what peers can make the Stack spend. Default: those of each field.
 	Limits Limits
 
 	// Resolver turns host names into addresses for Dial and Listen. *net.Resolver is one.
@@ -94,12 +95,13 @@ type Config struct {
 	// Default 0: secrets from crypto/rand.
 	Seed uint64
 	// ISN, when set, chooses initial sequence numbers instead of RFC 6528. For tests and
-	// demonstrations: who can guess the numbers can forge segments.
+	// demonstrations: who can guess the numbers can forge segments. It is called under the
+	// Stack's lock, as Trace is. Default nil.
 	ISN func(local, remote netip.AddrPort) uint32
 	// Trace, when set, is told of each change of state, each dropped segment, each
 	// retransmission and timeout, with the sentence of the RFC that says so. Its functions
 	// are called while the Stack's lock is held: they must not call the Stack, its
-	// connections or listeners, and must not block.
+	// connections or listeners, and must not block. Default nil.
 	Trace *tcp.Trace
 }
 

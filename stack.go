@@ -34,10 +34,11 @@ func (s *Stack) ok() bool { return s != nil && s.host != nil }
 // LinkConfig says how a link is used.
 type LinkConfig struct {
 	// Addresses are the Stack's own on this link, each with its subnet, as in 10.1.0.2/24.
-	// What is in the subnet is reached by the link.
+	// What is in the subnet is reached by the link. Default: none; what is sent by the link
+	// has an address of another then.
 	Addresses []netip.Prefix
 	// Routes are what else is reached by the link; 0.0.0.0/0 and ::/0 are all the rest. The
-	// longest prefix wins, among equal ones the first.
+	// longest prefix wins, among equal ones the first. Default: the subnets alone.
 	Routes []netip.Prefix
 	// Down, if set, is told why the link has ended by itself, once: its TUN was deleted, the
 	// other end of its pair was closed. It is called as the functions of Conn.SetReport are:
