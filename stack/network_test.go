@@ -92,8 +92,8 @@ func TestBadNetwork(t *testing.T) {
 	}
 }
 
-// ATTACKS: TIME-WAIT and port exhaustion. With timestamps a port can serve one connection a
-// second: 60 a second from 100 ports, for ten times 2 MSL, all of them in TIME-WAIT here.
+// ATTACKS: TIME-WAIT and port exhaustion. With timestamps a port in TIME-WAIT serves again: 60
+// connections a second from 100 ports, for ten times 2 MSL, all of them in TIME-WAIT here.
 func TestPortsAreNotExhausted(t *testing.T) {
 	cfg := config()
 	cfg.PortFirst, cfg.PortLast = 50000, 50099
