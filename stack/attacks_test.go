@@ -177,12 +177,12 @@ func TestConnectDuringASynFlood(t *testing.T) {
 	}
 }
 
-// ATTACKS: Netkill, many at once. Ten thousand clients ask for a page each, close their window
+// ATTACKS: Netkill, many at once. Five thousand clients ask for a page each, close their window
 // and go on answering; the server has closed. All is given back within the orphans' time.
 func TestManyClosedWindows(t *testing.T) {
 	x := newSeat(t, config())
 	l, _ := x.s.Listen(local4, 0, stack.ListenOptions{HalfOpen: 20_000})
-	const n = 10_000
+	const n = 5_000
 	x.s.AddRoute(netip.MustParsePrefix("0.0.0.0/0"), 1)
 	for i := range n {
 		from := netip.AddrPortFrom(netip.AddrFrom4([4]byte{11, 0, byte(i >> 8), byte(i)}), 1000)
