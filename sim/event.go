@@ -16,7 +16,7 @@ const (
 	State                       // a connection or a listener changes its state: Flow, From, To, Rule
 	Depart                      // a packet leaves the host: Packet
 	Arrive                      // a packet reaches the host: Packet
-	Lost                        // a packet of the host is lost on its way: Packet
+	Lost                        // a packet of the host is lost on its way: Packet, Loss
 	Drop                        // the packet that arrived last is not used: Packet, Rule or Fault
 	Retransmit                  // octets are to be sent again: Flow, First, Len, Rule
 	Timeout                     // a timer has run out: Flow, Rule
@@ -44,6 +44,7 @@ type Event struct {
 	To     tcp.State
 	Rule   tcp.Rule   // why; 0: no rule is known
 	Fault  wire.Fault // what is wrong with the packet
+	Loss   Loss       // why the packet is lost
 	First  seq.Num    // of the octets sent again
 	Len    uint32     // how many
 	Text   string     // "close", "send 5 octets"

@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"math/rand/v2"
 	"net/netip"
-	"slices"
 
 	"github.com/vitro-net/vitro/seq"
 	"github.com/vitro-net/vitro/stack"
@@ -25,6 +24,7 @@ type Host struct {
 	touched bool         // it may have something to send
 	woken   []*watcher   // those to be told of signals
 	packet  *Packet      // that arrives just now
+	in      []byte       // its octets: the stack keeps none of them
 	told    ruleCounters // drops that the machine has told of since it began to arrive
 	place   place
 }
@@ -123,7 +123,7 @@ func (h *Host) flush() {
 		for i := range h.batch.Len() {
 			iface, p := h.batch.Packet(i)
 			out := h.ports[iface-1]
-			out.link.send(out.side, p.Bytes())
+			out.link.send(out.side, p)
 		}
 		h.batch.Reset()
 	}
@@ -143,17 +143,15 @@ func (h *Host) tell() {
 	}
 }
 
-// arrive gives a packet to the stack. Of the drops that follow the machine tells those of
+// arrive gives a packet to the stack, as octets that may differ from those that departed. Of the drops that follow the machine tells those of
 // connections; the stack's own are seen in its counters.
-func (h *Host) arrive(iface int, p *Packet) {
+func (h *Host) arrive(iface int, p *Packet, octets []byte) {
 	w := h.world
 	w.tell(&Event{Kind: Arrive, Host: h, Packet: p})
 	h.packet, h.told = p, ruleCounters{}
 	before := h.stack.Stats()
-	pkt := wire.Packet{Buf: slices.Concat(make([]byte, wire.Headroom), p.Bytes), Head: wire.Headroom}
-	if p.Fate.Damaged {
-		pkt.Buf[len(pkt.Buf)-1] ^= 1
-	}
+	h.in = append(append(h.in[:0], make([]byte, wire.Headroom)...), octets...)
+	pkt := wire.Packet{Buf: h.in, Head: wire.Headroom}
 	h.stack.Arrive(w.now, iface, &pkt)
 	after := h.stack.Stats()
 	for rule, n := range after.Rules {

@@ -3,7 +3,6 @@ package sim
 import (
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net/netip"
 	"slices"
 	"time"
@@ -13,28 +12,37 @@ import (
 	"github.com/vitro-net/vitro/wire"
 )
 
-// LinkConfig says how a link treats packets, in both directions. The zero value loses
-// nothing.
+// LinkConfig says how a link treats packets. The zero value loses nothing.
 type LinkConfig struct {
 	// Delay is how long a packet is on its way. At least 1 ns: nothing arrives at the
-	// instant at which it is sent.
+	// instant at which it is sent. It is that of both directions which say none themselves.
 	Delay time.Duration
-	// MTU in octets, as of stack.InterfaceConfig. 0: 1500.
+	// MTU of the interfaces at both ends in octets, as of stack.InterfaceConfig. 0: 1500.
 	MTU int
-	// Loss is the probability with which a packet is lost, 0 to 1.
+	// MaxSuper is the longest super-segment that the interfaces take, as of
+	// stack.InterfaceConfig. The link cuts it: on the way there are packets of the MTU only.
+	MaxSuper int
+	// Loss is the probability with which a packet is lost, 0 to 1; in both directions which say
+	// none themselves.
 	Loss float64
-	// Rule, when set, says of each packet what becomes of it; Packet.N counts them from 1.
-	// It is asked when the packet departs, and must not call the World.
+	// Path is what else happens to packets on their way, in both directions; Back, when set, is
+	// that from the second Port to the first.
+	Path PathConfig
+	Back *PathConfig
+	// Rule, when set, says of each packet what becomes of it, beside what chance does;
+	// Packet.N counts them from 1. It is asked when the packet departs, and must not call the World.
 	Rule func(*Packet) Fate
 }
 
-// Fate is what a network does to a packet. The zero Fate is that it arrives as it is, after
-// the link's delay.
-type Fate struct {
-	Lost    bool          // it never arrives
-	Late    time.Duration // so much longer on its way: what departs later may overtake it
-	Copies  int           // so many more arrive, each half a delay after the one before
-	Damaged bool          // the lowest bit of the last octet is wrong when it arrives
+// path returns the config of the direction from an end.
+func (c *LinkConfig) path(from int) PathConfig {
+	p := c.Path
+	if from == 1 && c.Back != nil {
+		p = *c.Back
+	}
+	orDefault(&p.Delay, c.Delay)
+	orDefault(&p.Loss, c.Loss)
+	return p
 }
 
 // Port is where a host is joined to a link.
@@ -46,12 +54,13 @@ type Port struct {
 
 // Link joins two hosts.
 type Link struct {
-	world  *World
-	cfg    LinkConfig
-	ends   [2]end
-	lanes  [2]lane
-	random *rand.Rand
-	sent   int
+	world *World
+	cfg   LinkConfig
+	ends  [2]end
+	lanes [2]lane
+	sent  int
+	split wire.Splitter
+	piece []byte
 }
 
 // end is a host's side of a link.
@@ -74,59 +83,73 @@ type Packet struct {
 	IsTCP   bool
 	Flow    wire.Flow
 	Segment wire.Segment
+
+	parcel Parcel
 }
 
 // Link joins two hosts by a link with an interface at each. Errors are those of
-// stack.AddInterface and AddRoute, and one for a loss or delay that cannot be.
+// stack.AddInterface, AddRoute and NewPath.
 func (w *World) Link(cfg LinkConfig, a, b Port) (*Link, error) {
-	switch {
-	case a.Host == nil || b.Host == nil || a.Host == b.Host || a.Host.world != w || b.Host.world != w:
+	if a.Host == nil || b.Host == nil || a.Host == b.Host || a.Host.world != w || b.Host.world != w {
 		return nil, errors.New("sim: a link joins two hosts of this World")
-	case cfg.Delay < 0:
-		return nil, fmt.Errorf("sim: delay %v is less than nothing", cfg.Delay)
-	case !(cfg.Loss >= 0 && cfg.Loss <= 1):
-		return nil, fmt.Errorf("sim: loss %v is not in 0..1", cfg.Loss)
 	}
-	cfg.Delay = max(cfg.Delay, 1)
-	l := &Link{world: w, cfg: cfg, random: w.random(randomLink, len(w.links))}
+	l := &Link{world: w, cfg: cfg}
+	for i := range l.lanes {
+		path, err := NewPath(cfg.path(i), Start, w.random(randomLink, 2*len(w.links)+i))
+		if err != nil {
+			return nil, err
+		}
+		l.lanes[i] = lane{link: l, from: i, path: path}
+	}
 	for i, p := range []Port{a, b} {
-		id, err := p.Host.addPort(stack.InterfaceConfig{MTU: cfg.MTU, Prefixes: p.Prefixes}, p.Routes, l, i)
+		id, err := p.Host.addPort(stack.InterfaceConfig{MTU: cfg.MTU, MaxSuper: cfg.MaxSuper, Prefixes: p.Prefixes}, p.Routes, l, i)
 		if err != nil {
 			return nil, fmt.Errorf("sim: %s: %w", p.Host.Name, err)
 		}
 		l.ends[i] = end{p.Host, id}
-		l.lanes[i] = lane{link: l, from: i}
 	}
 	w.links = append(w.links, l)
 	return l, nil
 }
 
-// send takes a packet from the host at an end: it decides what becomes of it, and shows that
-// it departs.
-func (l *Link) send(from int, b []byte) {
-	w := l.world
+// Stats returns the counters of the direction from a host, which must be one of the link's two.
+func (l *Link) Stats(from *Host) PathStats {
+	if from == l.ends[0].host {
+		return l.lanes[0].path.Stats()
+	}
+	return l.lanes[1].path.Stats()
+}
+
+// send takes what the host at an end sends: it cuts it where it is a super-segment, as the
+// device behind the interface would.
+func (l *Link) send(from int, pkt *wire.Packet) {
+	b := pkt.Bytes()
+	if pkt.GSO == 0 || l.split.Start(b, pkt.GSO) != wire.FaultNone {
+		l.depart(from, b)
+		return
+	}
+	l.piece = slices.Grow(l.piece[:0], l.split.MaxLen())
+	buf := l.piece[:cap(l.piece)]
+	for n := l.split.Next(buf); n > 0; n = l.split.Next(buf) {
+		l.depart(from, buf[:n])
+	}
+}
+
+// depart decides what becomes of a packet, shows that it departs, and sends it on its way.
+func (l *Link) depart(from int, b []byte) {
+	w, lane := l.world, &l.lanes[from]
 	w.packets++
 	l.sent++
 	p := &Packet{ID: w.packets, N: l.sent, Link: l, From: l.ends[from].host, To: l.ends[1-from].host,
 		Sent: w.now, Bytes: slices.Clone(b)}
 	p.parse()
-	unlucky := l.cfg.Loss > 0 && l.random.Float64() < l.cfg.Loss
+	p.Fate = lane.path.Draw()
 	if l.cfg.Rule != nil {
-		p.Fate = l.cfg.Rule(p)
+		p.Fate = p.Fate.and(l.cfg.Rule(p))
 	}
-	p.Fate.Lost = p.Fate.Lost || unlucky
 	w.tell(&Event{Kind: Depart, Host: p.From, Packet: p})
-	lane := &l.lanes[from]
-	if p.Fate.Lost {
-		lane.put(p, w.now.Add(max(l.cfg.Delay/2, 1))) // somewhere on the way
-	} else {
-		at := w.now.Add(l.cfg.Delay + max(p.Fate.Late, 0))
-		lane.put(p, at)
-		for range p.Fate.Copies {
-			at = at.Add(max(l.cfg.Delay/2, 1))
-			lane.put(p, at)
-		}
-	}
+	p.parcel = Parcel{Bytes: p.Bytes, Fate: p.Fate, Tag: p}
+	lane.path.Put(w.now, &p.parcel)
 	w.plan(lane)
 }
 
@@ -141,7 +164,8 @@ func (l *Link) Inject(to *Host, b []byte) error {
 	w.packets++
 	p := &Packet{ID: w.packets, Link: l, From: l.ends[1-i].host, To: to, Sent: w.now, Bytes: slices.Clone(b)}
 	p.parse()
-	l.lanes[1-i].put(p, w.now)
+	p.parcel = Parcel{Bytes: p.Bytes, Tag: p}
+	l.lanes[1-i].path.put(travel{at: w.now, parcel: &p.parcel})
 	w.plan(&l.lanes[1-i])
 	return nil
 }
@@ -160,47 +184,29 @@ func (p *Packet) parse() {
 	p.Segment.TC, p.Segment.HopLimit = ip.TC, ip.HopLimit
 }
 
-// lane is one direction of a link, a machine of its own: packets go in now, and come out when
-// its deadline says.
+// lane is one direction of a link on the agenda of the World.
 type lane struct {
 	link  *Link
 	from  int
-	road  []travel // by the time at which they come out
+	path  *Path
 	place place
 }
 
-type travel struct {
-	at     tcp.Time
-	packet *Packet
-}
-
-// put lets p come out at a time, after what comes out at the same.
-func (l *lane) put(p *Packet, at tcp.Time) {
-	i := len(l.road)
-	for i > 0 && l.road[i-1].at > at {
-		i--
-	}
-	l.road = slices.Insert(l.road, i, travel{at, p})
-}
-
-func (l *lane) planned() *place { return &l.place }
-
-func (l *lane) deadline() tcp.Time {
-	if len(l.road) == 0 {
-		return tcp.Never
-	}
-	return l.road[0].at
-}
+func (l *lane) planned() *place    { return &l.place }
+func (l *lane) deadline() tcp.Time { return l.path.Deadline() }
 
 // run lets the first packet come out.
-func (l *lane) run(tcp.Time) {
-	p := l.road[0].packet
-	l.road[0] = travel{}
-	l.road = l.road[1:]
-	if p.Fate.Lost {
-		l.link.world.tell(&Event{Kind: Lost, Host: p.From, Packet: p})
+func (l *lane) run(now tcp.Time) {
+	d, ok := l.path.Take(now)
+	if !ok {
+		return
+	}
+	p := d.Tag.(*Packet) //nolint:errcheck // depart and Inject put no other
+	p.Fate = d.Fate
+	if d.Loss != NotLost {
+		l.link.world.tell(&Event{Kind: Lost, Host: p.From, Packet: p, Loss: d.Loss})
 		return
 	}
 	to := l.link.ends[1-l.from]
-	to.host.arrive(to.iface, p)
+	to.host.arrive(to.iface, p, d.Bytes)
 }
