@@ -40,7 +40,7 @@ func (s *Stack) choosePort(now tcp.Time, flow *wire.Flow) bool {
 	begin := uint32(h)%n + uint32(*step)
 	at, ok := s.search(now, flow, begin, n)
 	if !ok {
-		s.noPorts(now, flow, n)
+		s.noPorts(flow, n)
 		return false
 	}
 	*step += uint16(at) + 1 + uint16(s.random.IntN(8))
@@ -91,7 +91,7 @@ const maxFull = 1024
 
 // noPorts notes that there is no port for flow. Those that wait for the next tick of the
 // clock are as good as given up.
-func (s *Stack) noPorts(now tcp.Time, flow *wire.Flow, n uint32) {
+func (s *Stack) noPorts(flow *wire.Flow, n uint32) {
 	dst, given := *flow, []uint16{}
 	for i := range n {
 		flow.LocalPort = s.portAt(i)
