@@ -92,6 +92,14 @@ fuzz: ## every fuzz target for FUZZTIME (1m); FUZZ=regexp picks some
 		$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$package" < /dev/null; \
 	done
 
+.PHONY: sim-table
+sim-table: ## write the golden table of simulated transfers anew (a minute)
+	$(GO) test -count=1 -timeout 20m -run '^TestTable$$' ./sim -table=write
+
+.PHONY: sim-check
+sim-check: ## compare simulated transfers with their golden table, sim/testdata/table.txt
+	$(GO) test -count=1 -timeout 20m -run '^TestTable$$' ./sim -table=check
+
 .PHONY: bench
 bench: ## benchmarks in memory beside the kernel's loopback, and over TUN (root); BENCH=regexp picks some
 	@uname -srm; sed -n 's/^model name.*: //p' /proc/cpuinfo 2>/dev/null | sort | uniq -c || true; $(GO) version

@@ -85,6 +85,7 @@ type Packet struct {
 	Segment wire.Segment
 
 	parcel Parcel
+	again  bool // its text has gone before, as a Bulk has seen
 }
 
 // Link joins two hosts by a link with an interface at each. Errors are those of

@@ -26,6 +26,9 @@ type World struct {
 // New returns an empty World at [Start]. Everything random in it follows from the seed.
 func New(seed uint64) *World { return &World{now: Start, seed: seed} }
 
+// Seed returns the seed: what it takes to live the same life again.
+func (w *World) Seed() uint64 { return w.seed }
+
 // Now returns the time.
 func (w *World) Now() tcp.Time { return w.now }
 
