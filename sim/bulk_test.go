@@ -2,6 +2,7 @@ package sim_test
 
 import (
 	"fmt"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -199,6 +200,41 @@ func TestReport(t *testing.T) {
 	}
 	if n := strings.Count(got, "\n"); n < 40 || n > 100 {
 		t.Errorf("the report has %d lines", n)
+	}
+}
+
+// Behind a router the meter sees what is lost too, and of two transfers over one link each is
+// measured for itself.
+func TestBulkBehindRouters(t *testing.T) {
+	const dark = 2 * time.Second
+	again := 0
+	w, a, _, b, _ := narrow(t, sim.LinkConfig{Path: sim.PathConfig{Delay: delay, Rate: 100_000_000}, Rule: func(p *sim.Packet) sim.Fate {
+		since := p.Sent.Sub(sim.Start) - dark
+		if p.From.Name != "R" || p.Flow.RemotePort != 81 || since < 0 {
+			return sim.Fate{}
+		}
+		if since > 400*time.Millisecond {
+			again++
+		}
+		return sim.Fate{Lost: again <= 2}
+	}})
+	var both []*sim.Bulk
+	for _, port := range []uint16{80, 81} {
+		tr, err := w.NewBulk(sim.BulkConfig{From: a, To: b, At: netip.AddrPortFrom(server.Addr(), port), Octets: 20_000_000})
+		if err != nil {
+			t.Fatal(err)
+		}
+		both = append(both, tr)
+	}
+	w.RunFor(time.Minute)
+	for i, tr := range both {
+		r := tr.Result()
+		if !tr.Done() || r.Wrong > 0 || r.Unexplained() > 0 || (len(r.Gaps) > 0) != (i == 1) || (r.Timeouts > 0) != (i == 1) {
+			t.Errorf("transfer %d: %s", i, tr.Report())
+		}
+		if i == 1 && (len(r.Gaps) != 1 || r.Gaps[0].Lost != 2 || r.Gaps[0].Timeouts != 3) {
+			t.Errorf("transfer %d: %s", i, tr.Report())
+		}
 	}
 }
 

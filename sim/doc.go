@@ -1,5 +1,5 @@
 // Package sim is a virtual network that is driven by its own clock: hosts that are
-// [stack.Stack]s, links with a delay and with losses, and a [World] whose time goes from
+// [stack.Stack]s, links that treat packets as networks do, and a [World] whose time goes from
 // one event to the next. The minute of TIME-WAIT passes at once.
 //
 //	w := sim.New(1)
@@ -16,6 +16,11 @@
 // happened on one ([Conn.OnSignal]). There is no goroutine and no sleep, and all randomness
 // comes from the seed, so equal worlds live equal lives, to the last octet. [World.Watch]
 // shows every event of it.
+//
+// [LinkConfig] says what the way from one to the other does to packets: rate and queue, loss and
+// bursts of it, jitter, late, double and damaged packets, blackouts. The model of one direction is
+// [Path], which knows no World and can be driven by any clock. [World.NewBulk] sends as fast as it
+// goes and measures it: every gap in which nothing moves is listed with its cause.
 //
 // A World and all that belongs to it is for one goroutine at a time.
 package sim

@@ -153,19 +153,25 @@ func (h *Host) arrive(iface int, p *Packet, octets []byte) {
 	h.in = append(append(h.in[:0], make([]byte, wire.Headroom)...), octets...)
 	pkt := wire.Packet{Buf: h.in, Head: wire.Headroom}
 	h.stack.Arrive(w.now, iface, &pkt)
-	after := h.stack.Stats()
+	if after := h.stack.Stats(); after.Rules != before.Rules || after.Faults != before.Faults {
+		h.tellDrops(p, &before, &after)
+	}
+	h.packet = nil
+	h.touch()
+}
+
+// tellDrops tells of each drop that no connection has told of.
+func (h *Host) tellDrops(p *Packet, before, after *stack.Stats) {
 	for rule, n := range after.Rules {
 		for range n - before.Rules[rule] - h.told[rule] {
-			w.tell(&Event{Kind: Drop, Host: h, Flow: h.flowOf(p), Packet: p, Rule: tcp.Rule(rule)})
+			h.world.tell(&Event{Kind: Drop, Host: h, Flow: h.flowOf(p), Packet: p, Rule: tcp.Rule(rule)})
 		}
 	}
 	for fault, n := range after.Faults {
 		for range n - before.Faults[fault] {
-			w.tell(&Event{Kind: Drop, Host: h, Flow: h.flowOf(p), Packet: p, Fault: wire.Fault(fault)})
+			h.world.tell(&Event{Kind: Drop, Host: h, Flow: h.flowOf(p), Packet: p, Fault: wire.Fault(fault)})
 		}
 	}
-	h.packet = nil
-	h.touch()
 }
 
 // flowOf returns the sockets of a packet that arrives, as h sees them.

@@ -51,16 +51,16 @@ func cells() (all []cell) {
 	return all
 }
 
-// duration is how long a cell runs: at least some hundred round trips or ten thousand packets,
-// and no more packets than a second or two of computing.
+// duration is how long a cell runs: long enough for some eighty round trips, and not so long that
+// the packets of a path that is full take many seconds to compute.
 func (c *cell) duration() time.Duration {
 	switch {
 	case c.mbit <= 10:
 		return 30 * time.Second
-	case c.rtt >= 100*time.Millisecond:
-		return 15 * time.Second
 	case c.mbit <= 100:
 		return 10 * time.Second
+	case c.rtt >= 100*time.Millisecond:
+		return 8 * time.Second
 	case c.rtt >= 20*time.Millisecond:
 		return 5 * time.Second
 	}
