@@ -155,6 +155,47 @@ func TestConfigTimeouts(t *testing.T) {
 	})
 }
 
+// Who has been left, and who has never been there, does not stay.
+func TestConfigLives(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newCable(t, vitro.Config{Limits: vitro.Limits{OrphanTimeout: 7 * time.Second, SynAckRetries: 1}})
+		c, s := connect(t, w.a, w.b)
+		w.cut.Store(true)
+		c.Write([]byte("x"))
+		c.Close()
+		time.Sleep(7*time.Second - time.Millisecond)
+		if n := len(w.a.Connections()); n != 1 {
+			t.Errorf("%d connections; want the one that is closed", n)
+		}
+		time.Sleep(2 * time.Millisecond)
+		if n := len(w.a.Connections()); n != 0 {
+			t.Errorf("%d connections after OrphanTimeout", n)
+		}
+		s.Close()
+	})
+	synctest.Test(t, func(t *testing.T) {
+		la, lb := link.Pair(0)
+		deaf := func(dir link.Direction, _ *wire.Packet) link.Verdict { return link.Verdict{Drop: dir == link.In} }
+		a, b := join(t, vitro.Config{Limits: vitro.Limits{SynAckRetries: 1}}, link.Fault(la, link.FaultConfig{Rule: deaf}), lb)
+		if _, err := b.Listen("tcp", ":80"); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+		defer cancel()
+		_, err := a.DialContext(ctx, "tcp", "10.0.0.2:80")
+		wantErr(t, "Dial", err, context.DeadlineExceeded)
+		half := func() int { return b.Stats().HalfOpen }
+		time.Sleep(3*time.Second - 2*time.Millisecond) // sent again after 1 s, waited for 2 s more
+		if half() != 1 {
+			t.Errorf("%d half-open connections; want one", half())
+		}
+		time.Sleep(2 * time.Millisecond)
+		if half() != 0 {
+			t.Errorf("%d half-open connections after the last SYN,ACK", half())
+		}
+	})
+}
+
 func TestConfigLimits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, b := pair(t, vitro.Config{Limits: vitro.Limits{MaxConnections: 2}})

@@ -28,9 +28,17 @@ type Limits struct {
 	MaxHalfOpen int
 	// HalfOpen is the same for one listener whose ListenConfig says nothing. Default 256.
 	HalfOpen int
-	// MaxOrphans bounds the connections that live on after their user has closed them. One
-	// more is reset at its Close. Default 16384.
+	// SynAckRetries is how often the SYN,ACK of a listener is sent again. Default 5, which is
+	// for 63 seconds; negative: never.
+	SynAckRetries int
+	// MaxOrphans bounds the connections that live on after their user has closed them. For
+	// one more, the one whose peer has acknowledged nothing for longest is reset. Default
+	// 16384.
 	MaxOrphans int
+	// OrphanTimeout is after what time without an acknowledgment of anything such a connection
+	// is reset, even if its peer answers the probes of a closed window. Default 100 s;
+	// negative: never.
+	OrphanTimeout time.Duration
 	// MaxTimeWait bounds the records in TIME-WAIT, of 80 octets each. The oldest makes room.
 	// Default 262144, at most 2147483647.
 	MaxTimeWait int
@@ -53,7 +61,8 @@ type Limits struct {
 func (l *Limits) set(s *stack.Config) {
 	s.MaxConnections, s.TCP.MaxBuffers, s.StallTimeout = l.MaxConnections, l.MaxBuffers, l.StallTimeout
 	s.MaxHalfOpen, s.HalfOpen = l.MaxHalfOpen, l.HalfOpen
-	s.MaxOrphans, s.MaxTimeWait = l.MaxOrphans, l.MaxTimeWait
+	s.SynAckRetries = l.SynAckRetries
+	s.MaxOrphans, s.OrphanTimeout, s.MaxTimeWait = l.MaxOrphans, l.OrphanTimeout, l.MaxTimeWait
 	s.MaxPaths, s.MaxQueued, s.ReassemblyBytes = l.MaxPaths, l.MaxQueued, l.ReassemblyBytes
 	s.ResetRate, s.ErrorRate, s.EchoRate = l.ResetRate, l.ErrorRate, l.EchoRate
 }

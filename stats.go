@@ -74,6 +74,7 @@ func (s Stats) String() string {
 	line("orphans timed out", s.OrphansTimedOut)
 	line("TIME-WAIT ended early, Limits.MaxTimeWait", s.TimeWaitEvicted)
 	line("connections aborted, Limits.MaxBuffers", s.BuffersReclaimed)
+	line("ports looked at by Dial", s.PortsTried)
 	now := func(name string, n int) { line("now: "+name, uint64(n)) }
 	for st, n := range s.States {
 		now("connections in "+tcp.State(st).String(), n)

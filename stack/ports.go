@@ -60,6 +60,7 @@ func (s *Stack) search(now tcp.Time, flow *wire.Flow, begin, n uint32) (at uint3
 		if i == portWindow && ok {
 			break
 		}
+		s.stats.PortsTried++
 		try.LocalPort = s.portAt(begin + i)
 		if s.forbidden(&try) || s.conns[try] != nil {
 			continue
@@ -114,6 +115,7 @@ func (s *Stack) manyPorts() int { return int(s.portRange()) / 64 }
 // givenUp takes the first port that has been given up.
 func (s *Stack) givenUp(now tcp.Time, full *[]uint16, flow *wire.Flow) bool {
 	for len(*full) > 0 {
+		s.stats.PortsTried++
 		flow.LocalPort = (*full)[0]
 		if s.available(now, flow) && !s.forbidden(flow) {
 			*full = (*full)[1:]

@@ -38,6 +38,9 @@ type Stats struct {
 	OrphansTimedOut                                   uint64
 	OrphansAborted, TimeWaitEvicted, BuffersReclaimed uint64
 
+	// PortsTried counts the ports that Dial has looked at to find free ones.
+	PortsTried uint64
+
 	// Now.
 
 	// States counts connections by state, records in TIME-WAIT among them; CLOSED are those

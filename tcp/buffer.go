@@ -1,7 +1,5 @@
 package tcp
 
-import "github.com/vitro-net/vitro/seq"
-
 // minBuffer is the least size of a buffer, in octets.
 const minBuffer = 1 << 12
 
@@ -31,27 +29,3 @@ func (c *Conn) MemoryFreed() {
 		c.oweAck()
 	}
 }
-
-// Buffered returns how many octets of memory the connection's buffers have, used or not.
-func (c *Conn) Buffered() int {
-	n := len(c.snd.queue.buf) + len(c.rcv.queue.buf)
-	for i := range c.rcv.held {
-		n += len(c.rcv.held[i].text.buf)
-	}
-	return n
-}
-
-// Progress returns two numbers, each of which moves on only as the connection does: what the
-// peer has acknowledged, and what the user has read.
-func (c *Conn) Progress() (acknowledged, read seq.Num) {
-	return c.snd.una, c.rcv.nxt.Add(-c.rcv.queue.n)
-}
-
-// FinQueued reports whether the user has closed.
-func (c *Conn) FinQueued() bool { return c.snd.finQueued }
-
-// UrgentLeft returns how many octets of urgent data have not been read (MUST-33).
-func (c *Conn) UrgentLeft() uint32 { return c.urgentLeft() }
-
-// SndNxt returns SND.NXT.
-func (c *Conn) SndNxt() seq.Num { return c.snd.nxt }
