@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -202,7 +203,7 @@ func (b *Bulk) Result() BulkResult {
 	}
 	m := b.meter // a copy: the gap may go on
 	m.result = &r
-	r.Gaps = append([]Gap(nil), r.Gaps...)
+	r.Gaps, m.sacked = slices.Clone(r.Gaps), nil
 	m.close(b.world.now, true)
 	return r
 }

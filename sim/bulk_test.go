@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vitro-net/vitro/seq"
 	"github.com/vitro-net/vitro/sim"
 	"github.com/vitro-net/vitro/stack"
 	"github.com/vitro-net/vitro/tcp"
@@ -111,6 +112,7 @@ func TestGapCauses(t *testing.T) {
 		w.At(at, b.Pause)
 		w.At(at+6*time.Second, b.Resume)
 	}
+	again := flight(1)
 	for name, c := range map[string]struct {
 		rule           func(*sim.Packet) sim.Fate
 		black          []sim.Blackout
@@ -125,7 +127,12 @@ func TestGapCauses(t *testing.T) {
 		"one flight, thrice":   {rule: flight(3), cause: "what was sent again after a timeout was lost too", timeouts: 4, lost: 3, longest: 3 * time.Second},
 		"a blackout": {black: []sim.Blackout{{From: at, For: 2500 * time.Millisecond}}, timeouts: 4, lost: 3, longest: time.Second,
 			cause: "what was sent again after a timeout was lost too, in a blackout among others"},
-		"the ACKs":        {rule: acks, cause: "the ACKs of what was sent again were lost", timeouts: 4, longest: time.Second},
+		"the ACKs": {rule: acks, cause: "the ACKs of what was sent again were lost", timeouts: 4, longest: time.Second},
+		"one flight, and again, damaged": {rule: func(p *sim.Packet) sim.Fate {
+			f := again(p)
+			f.Lost, f.Damaged = false, f.Lost
+			return f
+		}, cause: "what was sent again after a timeout was lost too", timeouts: 2, lost: 1, longest: 600 * time.Millisecond},
 		"a closed window": {do: pause, cause: "the window was closed", longest: 5 * time.Second},
 		"a SYN, and then the first segment": {rule: func(p *sim.Packet) sim.Fate { return sim.Fate{Lost: p.N == 1 || p.N == 5} },
 			cause: "the RTO was longer at that time", timeouts: 1, longest: 3 * time.Second}, // RFC 6298 section 5.7
@@ -157,6 +164,42 @@ func TestGapCauses(t *testing.T) {
 	}
 }
 
+// News is what the sender did not know: a SACK block ends a gap when it is new, and not when it
+// comes again, whatever came between.
+func TestNewsIsNew(t *testing.T) {
+	const at = 2 * time.Second
+	var head seq.Num
+	lost := 0
+	w, b := bulk(t, sim.LinkConfig{Path: sim.PathConfig{Delay: delay, Rate: 20_000_000}, Rule: func(p *sim.Packet) (f sim.Fate) {
+		seg := &p.Segment
+		if p.Sent.Sub(sim.Start) < at || !p.IsTCP {
+			return f
+		}
+		if p.From.Name == "A" && lost == 0 && seg.TextLen() > 0 {
+			head = seg.Seq
+		}
+		if p.From.Name == "A" && seg.TextLen() > 0 && seg.Seq == head && lost < 3 {
+			lost++
+			return sim.Fate{Lost: true}
+		}
+		if len(seg.Options.Blocks()) > 0 {
+			f.Copies = 200 // for two seconds
+		}
+		return f
+	}}, 0)
+	w.RunFor(8 * time.Second)
+	r := b.Result()
+	if len(r.Gaps) != 1 || lost != 3 {
+		t.Fatalf("lost %d times; %s", lost, b.Report())
+	}
+	// The head is lost at 2 s, and what follows is reported for a round trip and the next, which
+	// fast retransmit lets go; then there is silence until the third retransmission.
+	g := r.Gaps[0]
+	if from := g.From.Sub(sim.Start) - at; from < 150*time.Millisecond || from > 350*time.Millisecond || g.Lit < 700*time.Millisecond || g.Lost != 1 || g.Cause == "" {
+		t.Errorf("%v after the loss: %v", from, &g)
+	}
+}
+
 // A gap that is not over is told as well, each time it is asked for, and once it is over once.
 func TestOpenGap(t *testing.T) {
 	w, b := bulk(t, sim.LinkConfig{Path: sim.PathConfig{Delay: delay, Rate: 20_000_000, MTU: 1400}}, 0)
@@ -166,6 +209,16 @@ func TestOpenGap(t *testing.T) {
 		if len(r.Gaps) != 1 || !r.Gaps[0].Open || r.Gaps[0].Lit < 19*time.Second || r.Gaps[0].Lost < 4 || r.Gaps[0].Cause == "" {
 			t.Fatal(b.Report())
 		}
+	}
+}
+
+// While the sender waits for a timeout that was made longer before, that is the cause: here after
+// a SYN was lost (RFC 6298 section 5.7), and then the first segment.
+func TestOpenGapOfALongRTO(t *testing.T) {
+	w, b := bulk(t, sim.LinkConfig{Delay: delay, Rule: func(p *sim.Packet) sim.Fate { return sim.Fate{Lost: p.N == 1 || p.N == 5} }}, 0)
+	w.RunFor(3 * time.Second)
+	if r := b.Result(); len(r.Gaps) != 1 || !r.Gaps[0].Open || r.Gaps[0].Timeouts != 0 || r.Gaps[0].Cause != "the RTO was longer at that time" {
+		t.Error(b.Report())
 	}
 }
 
@@ -220,7 +273,7 @@ func TestBulkBehindRouters(t *testing.T) {
 	}})
 	var both []*sim.Bulk
 	for _, port := range []uint16{80, 81} {
-		tr, err := w.NewBulk(sim.BulkConfig{From: a, To: b, At: netip.AddrPortFrom(server.Addr(), port), Octets: 20_000_000})
+		tr, err := w.NewBulk(sim.BulkConfig{From: a, To: b, At: netip.AddrPortFrom(server.Addr(), port), Octets: 20_000_000, Every: time.Second})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -231,6 +284,13 @@ func TestBulkBehindRouters(t *testing.T) {
 		r := tr.Result()
 		if !tr.Done() || r.Wrong > 0 || r.Unexplained() > 0 || (len(r.Gaps) > 0) != (i == 1) || (r.Timeouts > 0) != (i == 1) {
 			t.Errorf("transfer %d: %s", i, tr.Report())
+		}
+		sum := int64(0)
+		for _, n := range r.Arrived {
+			sum += n
+		}
+		if i == 0 && sum != r.Read+52*int64(r.Segments) {
+			t.Errorf("transfer %d: %d octets of IP have arrived for %d of text", i, sum, r.Read)
 		}
 		if i == 1 && (len(r.Gaps) != 1 || r.Gaps[0].Lost != 2 || r.Gaps[0].Timeouts != 3) {
 			t.Errorf("transfer %d: %s", i, tr.Report())

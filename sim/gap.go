@@ -53,7 +53,7 @@ type meter struct {
 
 	begun      bool
 	una, max   seq.Num          // acknowledged, and sent, as seen on the interface
-	blocks     []wire.SACKBlock // of the last ACK
+	sacked     []wire.SACKBlock // above una; none touches another
 	closed     bool             // its window is 0
 	recovering bool
 
@@ -149,22 +149,38 @@ func (m *meter) hears(e *Event) {
 	}
 	m.closed = seg.Wnd == 0
 	m.window = m.window || m.closed
-	blocks := seg.Options.Blocks()
 	news := m.una.Less(seg.Ack) && seg.Ack.LessEq(m.max)
 	if news {
 		m.una = seg.Ack
+		m.sacked = slices.DeleteFunc(m.sacked, func(b wire.SACKBlock) bool { return b.Right.LessEq(m.una) })
 	}
-	for _, b := range blocks {
-		news = news || m.una.Less(b.Right) && !slices.Contains(m.blocks, b)
+	for _, b := range seg.Options.Blocks() {
+		news = m.sack(b) || news
 	}
 	if !news {
 		return
 	}
-	m.blocks = append(m.blocks[:0], blocks...)
 	m.close(e.Time, false)
 	if m.una.Less(m.max) {
 		m.open(e.Time)
 	}
+}
+
+// sack takes a block in, and reports whether it says anything new.
+func (m *meter) sack(b wire.SACKBlock) bool {
+	known := func(k wire.SACKBlock) bool { return k.Left.LessEq(b.Left) && b.Right.LessEq(k.Right) }
+	if !b.Left.Less(b.Right) || !m.una.Less(b.Left) || m.max.Less(b.Right) || slices.ContainsFunc(m.sacked, known) {
+		return false
+	}
+	m.sacked = slices.DeleteFunc(m.sacked, func(k wire.SACKBlock) bool {
+		if k.Right.Less(b.Left) || b.Right.Less(k.Left) {
+			return false
+		}
+		b.Left, b.Right = seq.Min(b.Left, k.Left), seq.Max(b.Right, k.Right)
+		return true
+	})
+	m.sacked = append(m.sacked, b)
+	return true
 }
 
 // lost sees a packet of either direction that will not be used.

@@ -105,6 +105,36 @@ func TestDirectionsDiffer(t *testing.T) {
 	}
 }
 
+// A rule adds to what chance does, and takes nothing from it.
+func TestRuleAndChance(t *testing.T) {
+	w, a, b := two(t, 1, sim.LinkConfig{Delay: delay, Loss: 0.2, Rule: func(p *sim.Packet) sim.Fate {
+		return sim.Fate{Late: delay, Lost: p.N%10 == 0}
+	}})
+	lost, rule, n := 0, 0, 0
+	w.Watch(func(e *sim.Event) {
+		if e.Kind != sim.Depart {
+			return
+		}
+		f := e.Packet.Fate
+		switch n++; {
+		case f.Late != delay:
+			t.Errorf("packet %d is late by %v", e.Packet.N, f.Late)
+		case e.Packet.N%10 == 0 && !f.Lost:
+			t.Errorf("packet %d is not lost", e.Packet.N)
+		case e.Packet.N%10 == 0:
+			rule++
+		case f.Lost:
+			lost++
+		}
+	})
+	transfer(t, w, a, b, someText(200_000))
+	w.Run(tcp.Never)
+	within(t, "lost by chance", lost, n-rule, 0.2)
+	if rule == 0 || n < 40 {
+		t.Errorf("%d packets, %d of them lost by the rule", n, rule)
+	}
+}
+
 // Hosts may make super-segments: on the link there are packets of the MTU, whole segments with
 // sums that fit, and the text is the same.
 func TestSuperSegmentsAreCut(t *testing.T) {

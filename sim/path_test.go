@@ -172,7 +172,7 @@ func TestShares(t *testing.T) {
 		for seed := range uint64(3) {
 			f := feeder{t: t, path: newPath(t, seed, sim.PathConfig{Delay: delay, Loss: share, Duplicate: share / 2, Corrupt: share / 3,
 				Reorder: share / 4, ReorderBy: delay})}
-			late, copies, damaged := 0, 0, 0
+			late, copies, damaged, sum := 0, 0, 0, time.Duration(0)
 			for i := range n {
 				f.put(time.Duration(i), b)
 			}
@@ -189,7 +189,9 @@ func TestShares(t *testing.T) {
 					continue
 				}
 				seen[o.n] = true
-				switch over := o.at - time.Duration(o.n-1) - delay; {
+				over := o.at - time.Duration(o.n-1) - delay
+				sum += over
+				switch {
 				case over < 0 || over > delay:
 					t.Fatalf("packet %d took %v more than the delay", o.n, over)
 				case over > 0:
@@ -219,6 +221,9 @@ func TestShares(t *testing.T) {
 			within(t, name+": doubled", copies, arrived, share/2)
 			within(t, name+": damaged", damaged, arrived+copies, share/3)
 			within(t, name+": late", late, arrived, share/4)
+			if mean := sum / time.Duration(max(late, 1)); late > 500 && (mean-delay/2).Abs() > delay/10 {
+				t.Errorf("%s: late packets are so by %v in the mean; want %v", name, mean, delay/2)
+			}
 			if f.path.Stats().Arrived != arrived+copies {
 				t.Errorf("%s: the counters say %+v", name, f.path.Stats())
 			}
@@ -416,15 +421,12 @@ func (f *feeder) load(from, for_ time.Duration, rate int, b []byte) {
 	}
 }
 
-// CoDel leaves a queue alone that does not stand: one under its target, and a burst that is gone
-// within the interval. One that stands above the target for an interval it drops from, or marks,
-// more and more often: the n-th drop comes interval/sqrt(n) after the one before.
-func TestCoDel(t *testing.T) {
+// CoDel leaves a queue alone that does not stand: one under its target, a burst that is gone
+// within the interval, and one of a single packet, however long that takes.
+func TestCoDelLeavesAlone(t *testing.T) {
 	const ms = time.Millisecond
-	cfg := sim.PathConfig{Rate: 8_000_000, Queue: sim.QueueConfig{Kind: sim.CoDel}} // 1000 octets take 1 ms
-	b, capable := packetOf(t, 1000, 0, false), packetOf(t, 1000, 2, false)
-
-	f := feeder{t: t, path: newPath(t, 1, cfg)}
+	b := packetOf(t, 1000, 0, false)
+	f := feeder{t: t, path: newPath(t, 1, sim.PathConfig{Rate: 8_000_000, Queue: sim.QueueConfig{Kind: sim.CoDel}})} // 1 ms each
 	for range 5 {
 		f.put(0, b) // the last waits for 4 ms, and so do those that follow it
 	}
@@ -436,39 +438,82 @@ func TestCoDel(t *testing.T) {
 	if n := f.count(sim.LossByCoDel); n != 0 {
 		t.Errorf("%d packets were dropped from a queue that did not stand", n)
 	}
-
-	// A queue of 20 that never gets shorter: each packet that goes is followed by another.
-	f = feeder{t: t, path: newPath(t, 1, cfg)}
-	for range 20 {
-		f.put(0, b)
+	f = feeder{t: t, path: newPath(t, 1, sim.PathConfig{Rate: 800_000, Queue: sim.QueueConfig{Kind: sim.CoDel}})} // 10 ms each
+	f.put(0, b)
+	f.load(1*ms, 10*time.Second, 100_000, b)
+	f.finish()
+	if n := f.count(sim.LossByCoDel); n != 0 {
+		t.Errorf("%d packets were dropped that were alone in the queue", n)
 	}
-	var drops []time.Duration
-	for at := 1 * ms; at < 690*ms; at += ms {
-		f.put(at, b)
-		for len(drops) < f.count(sim.LossByCoDel) { // and each that is dropped too
-			f.put(at, b)
-			drops = append(drops, at)
+}
+
+// standing keeps twenty packets waiting for a time from its start, at one a millisecond, and
+// returns when packets were dropped or marked.
+func standing(t *testing.T, f *feeder, from, for_ time.Duration, b []byte) (signals []time.Duration) {
+	t.Helper()
+	was := f.path.Stats()
+	for at := from; at < from+for_; at += time.Millisecond {
+		for again := true; again; {
+			f.until(sim.Start.Add(at))
+			st := f.path.Stats()
+			for range st.Marked + st.Lost[sim.LossByCoDel] - was.Marked - was.Lost[sim.LossByCoDel] {
+				signals = append(signals, at-from)
+			}
+			was = st
+			again = f.n-st.Arrived-st.Lost[sim.LossByCoDel] < 20
+			if again {
+				f.put(at, b)
+			}
 		}
 	}
-	// The first packet to have waited for the target leaves at 6 ms (it came at 0, the 6th);
-	// an interval later dropping begins.
-	want := []time.Duration{}
-	for next, n := 6*ms+100*ms, 1; next < 690*ms; n++ {
-		want = append(want, next)
-		next += time.Duration(float64(100*ms) / math.Sqrt(float64(n)))
-	}
-	if len(drops) < 8 || len(drops) != len(want) {
-		t.Fatalf("dropped at %v; want about %v", drops, want)
-	}
-	for i := range want {
-		if d := drops[i] - want[i]; d < 0 || d > 2*ms {
-			t.Errorf("drop %d at %v; want about %v", i+1, drops[i], want[i])
+	return signals
+}
+
+// A queue that stands above the target for an interval loses packets, or has them marked, more
+// and more often: the n-th comes interval/sqrt(n) after the one before (RFC 8289 section 5). One that
+// stands again soon after goes on where the law was.
+func TestCoDelLaw(t *testing.T) {
+	const ms = time.Millisecond
+	for _, ecn := range []bool{false, true} {
+		b := packetOf(t, 1000, 2, false)
+		f := feeder{t: t, path: newPath(t, 1, sim.PathConfig{Rate: 8_000_000, Queue: sim.QueueConfig{Kind: sim.CoDel, ECN: ecn}})}
+		got := standing(t, &f, 0, 690*ms, b)
+		// The first packet to have waited for the target is taken at 5 ms; an interval later it begins.
+		var want []time.Duration
+		for next, n := 105*ms, 1; next < 688*ms; n++ {
+			want = append(want, next)
+			next += time.Duration(float64(100*ms) / math.Sqrt(float64(n)))
+		}
+		if len(got) < 8 || len(got) != len(want) {
+			t.Fatalf("ECN %v: signals at %v; want about %v", ecn, got, want)
+		}
+		for i := range want {
+			if d := got[i] - want[i]; d < 0 || d > 2*ms {
+				t.Errorf("ECN %v: signal %d at %v; want about %v", ecn, i+1, got[i], want[i])
+			}
+		}
+		if st := f.path.Stats(); ecn != (st.Marked > 0) || ecn != (st.Lost[sim.LossByCoDel] == 0) {
+			t.Errorf("ECN %v: %+v", ecn, st)
+		}
+		f.until(sim.Start.Add(800 * ms)) // the queue empties
+		again := standing(t, &f, 800*ms, 300*ms, b)
+		if len(again) < 3 || again[1]-again[0] > 40*ms {
+			t.Errorf("ECN %v: the second time signals are at %v", ecn, again)
+		}
+		f.until(sim.Start.Add(10 * time.Second))
+		if late := standing(t, &f, 10*time.Second, 300*ms, b); len(late) < 2 || late[1]-late[0] < 90*ms {
+			t.Errorf("ECN %v: long after, signals are at %v", ecn, late)
 		}
 	}
+}
 
+// CoDel marks what is ECN-capable alone.
+func TestCoDelMarks(t *testing.T) {
+	cfg := sim.PathConfig{Rate: 8_000_000, Queue: sim.QueueConfig{Kind: sim.CoDel}}
+	b, capable := packetOf(t, 1000, 0, false), packetOf(t, 1000, 2, false)
 	cfg.Queue.ECN = true
 	for name, b := range map[string][]byte{"capable": capable, "not capable": b} {
-		f = feeder{t: t, path: newPath(t, 1, cfg)}
+		f := feeder{t: t, path: newPath(t, 1, cfg)}
 		f.load(0, time.Second, 1_100_000, b)
 		f.finish()
 		st := f.path.Stats()
@@ -529,6 +574,21 @@ func TestRED(t *testing.T) {
 	}
 	if d, m := run(60, true); d < 0.3 {
 		t.Errorf("above the upper threshold %.3f are dropped, %.3f marked", d, m)
+	}
+	// The mean falls while nothing comes: a burst after a pause finds a short queue.
+	f := feeder{t: t, path: newPath(t, 1, sim.PathConfig{Rate: 8_000_000, Queue: q})}
+	f.load(0, time.Second, 1_500_000, b)
+	if n := f.path.Stats().Lost[sim.LossByRED]; n == 0 {
+		t.Error("nothing was dropped from a queue that is too long")
+	}
+	f.until(sim.Start.Add(time.Minute))
+	before := f.path.Stats()
+	for range 9 {
+		f.put(time.Minute, b)
+	}
+	f.finish()
+	if after := f.path.Stats(); after.Lost != before.Lost || after.Marked != before.Marked {
+		t.Errorf("after a minute without packets: %+v, then %+v", before, after)
 	}
 }
 
