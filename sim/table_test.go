@@ -130,11 +130,12 @@ func sound(t testing.TB, b *sim.Bulk) {
 // dark is one row of the blackouts.
 type dark struct {
 	cc   control
+	mbit int
 	kind string
 	for_ time.Duration
 }
 
-const darkRTT, darkMbit, darkFrom = 20 * time.Millisecond, 100, 5 * time.Second
+const darkRTT, darkFrom = 20 * time.Millisecond, 5 * time.Second
 
 const darkHead = `
 # Blackouts during bulk: RTT 20 ms, 100 Mbit/s, dark from 5 s on. both: what leaves in the dark is lost, both ways; acks:
@@ -148,7 +149,7 @@ func darks() (all []dark) {
 	for _, cc := range controls {
 		for _, kind := range []string{"both", "acks", "hold"} {
 			for _, ms := range []int{30, 100, 300, 1000, 3000, 10_000, 30_000} {
-				all = append(all, dark{cc, kind, time.Duration(ms) * time.Millisecond})
+				all = append(all, dark{cc, 100, kind, time.Duration(ms) * time.Millisecond})
 			}
 		}
 	}
@@ -158,17 +159,17 @@ func darks() (all []dark) {
 // run lives a blackout and returns its row.
 func (d *dark) run(t testing.TB) (row string, b *sim.Bulk) {
 	t.Helper()
-	light := sim.PathConfig{Delay: darkRTT / 2, Rate: darkMbit * 1_000_000, Queue: sim.QueueConfig{Limit: queueOf(darkRTT, darkMbit)}}
+	light := sim.PathConfig{Delay: darkRTT / 2, Rate: int64(d.mbit) * 1_000_000, Queue: sim.QueueConfig{Limit: queueOf(darkRTT, d.mbit)}}
 	there, back := light, light
 	out := []sim.Blackout{{From: darkFrom, For: d.for_, Hold: d.kind == "hold"}}
 	back.Blackouts = out
 	if d.kind != "acks" {
 		there.Blackouts = out
 	}
-	w, b := bulkOver(t, d.cc, sim.LinkConfig{Path: there, Back: &back}, 4*queueOf(darkRTT, darkMbit))
+	w, b := bulkOver(t, d.cc, sim.LinkConfig{Path: there, Back: &back}, 4*queueOf(darkRTT, d.mbit))
 	from := sim.Start.Add(darkFrom)
 	to := from.Add(d.for_)
-	m := afterDark{to: to}
+	m := afterDark{to: to, packets: queueOf(darkRTT, d.mbit) / 1500 * 95 / 100}
 	w.Watch(m.event)
 	w.Run(from)
 	before := b.Result()
@@ -195,7 +196,8 @@ type afterDark struct {
 	to, ack, full tcp.Time
 	begun         bool
 	una           uint32
-	arrived       []tcp.Time // of the packets that fill a round trip
+	packets       int        // that fill 95 % of a round trip
+	arrived       []tcp.Time // since then
 }
 
 func (m *afterDark) event(e *sim.Event) {
@@ -216,9 +218,8 @@ func (m *afterDark) event(e *sim.Event) {
 		return
 	}
 	m.arrived = append(m.arrived, e.Time)
-	packets := queueOf(darkRTT, darkMbit) / 1500 * 95 / 100
-	if n := len(m.arrived); n > packets && e.Time.Sub(m.arrived[n-1-packets]) <= darkRTT {
-		m.full = m.arrived[n-1-packets]
+	if n := len(m.arrived); n > m.packets && e.Time.Sub(m.arrived[n-1-m.packets]) <= darkRTT {
+		m.full = m.arrived[n-1-m.packets]
 	}
 }
 
