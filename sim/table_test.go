@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -14,7 +15,7 @@ import (
 	"github.com/vitro-net/vitro/wire"
 )
 
-var table = flag.String("table", "", "the whole golden table: check compares it, write writes it anew")
+var table = flag.String("table", "", "the golden table: check compares it, write writes it anew, show reports on the rows that -run picks")
 
 const tablePath = "testdata/table.txt"
 
@@ -223,21 +224,37 @@ func (m *afterDark) event(e *sim.Event) {
 	}
 }
 
-// TestTable lives all of the table and compares it, or writes it; see make sim-table.
+// TestTable lives all of the table and compares it, or writes it; see make sim-table. To see one
+// row with its gaps and the last lines of its ladder:
+//
+//	go test ./sim -v -table show -run TestTable/rows/reno-20ms-100Mbit-1%-late5%
+//	go test ./sim -v -table show -run TestTable/rows/reno-both-300ms
 func TestTable(t *testing.T) {
 	if *table == "" {
 		t.Skip("takes a minute or two: make sim-check")
 	}
 	grid, outs := cells(), darks()
 	rows, darkRows := make([]string, len(grid)), make([]string, len(outs))
-	t.Run("cells", func(t *testing.T) {
-		for i := range grid {
-			t.Run(fmt.Sprint(i), func(t *testing.T) { t.Parallel(); rows[i], _ = grid[i].run(t) })
+	t.Run("rows", func(t *testing.T) {
+		for i, c := range grid {
+			t.Run(fmt.Sprintf("%s-%v-%dMbit-%v%%-late%v%%", c.cc.name, c.rtt, c.mbit, c.loss, c.reorder), func(t *testing.T) {
+				t.Parallel()
+				rows[i] = show(t, rowHead, c.run)
+			})
 		}
-		for i := range outs {
-			t.Run(fmt.Sprintf("dark%d", i), func(t *testing.T) { t.Parallel(); darkRows[i], _ = outs[i].run(t) })
+		for i, d := range outs {
+			t.Run(fmt.Sprintf("%s-%s-%v", d.cc.name, d.kind, d.for_), func(t *testing.T) {
+				t.Parallel()
+				darkRows[i] = show(t, darkHead, d.run)
+			})
 		}
 	})
+	switch {
+	case *table == "show":
+		return
+	case slices.Contains(rows, "") || slices.Contains(darkRows, ""):
+		t.Fatal("-run has left rows out: the table is compared and written as a whole")
+	}
 	got := tableHead + rowHead + strings.Join(rows, "") + darkHead + strings.Join(darkRows, "")
 	if *table == "write" {
 		if err := os.WriteFile(tablePath, []byte(got), 0o644); err != nil {
@@ -250,6 +267,16 @@ func TestTable(t *testing.T) {
 		t.Fatal(err)
 	}
 	compare(t, string(want), got)
+}
+
+// show runs a row, and reports on it when that is what is asked for.
+func show(t *testing.T, head string, run func(testing.TB) (string, *sim.Bulk)) string {
+	t.Helper()
+	row, b := run(t)
+	if *table == "show" {
+		t.Logf("\n%s%s%s", head, row, b.Report())
+	}
+	return row
 }
 
 // compare shows the lines that differ.
