@@ -171,9 +171,9 @@ func TestLimits(t *testing.T) {
 	}
 }
 
-// R1 says when the user is told, and an octet goes with the probes that are to have one.
+// R1 says when the user is told: a tail loss probe goes first, then twice the timeout runs out. And an octet goes with the probes that are to have one.
 func TestConfigR1AndKeepAliveOctet(t *testing.T) {
-	for r1, want := range map[int]time.Duration{1: 200 * time.Millisecond, 2: 600 * time.Millisecond} {
+	for r1, want := range map[int]time.Duration{1: 400 * time.Millisecond, 2: 800 * time.Millisecond} {
 		synctest.Test(t, func(t *testing.T) {
 			w := newCable(t, vitro.Config{R1: r1})
 			c, _ := connect(t, w.a, w.b)

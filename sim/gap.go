@@ -60,6 +60,7 @@ type meter struct {
 	gap    Gap           // the present one; From 0: nothing is outstanding
 	rto    time.Duration // of its first timeout, before that has doubled it
 	window bool          // the window was closed in it
+	probed bool          // a tail loss probe has gone in it
 }
 
 func newMeter(b *Bulk) meter {
@@ -85,8 +86,12 @@ func (m *meter) event(e *Event) {
 	case Lost:
 		m.lost(e.Packet)
 	case Timeout:
-		if e.Host == cfg.From && e.Rule == tcp.RuleRetransmitTimeout {
+		switch {
+		case e.Host != cfg.From:
+		case e.Rule == tcp.RuleRetransmitTimeout:
 			m.timeout()
+		case e.Rule == tcp.RuleTailLossProbe:
+			m.probed = true
 		}
 	case Retransmit:
 		if e.Host == cfg.From {
@@ -196,7 +201,7 @@ func (m *meter) lost(p *Packet) {
 
 // open begins a gap: the sender has something to wait for.
 func (m *meter) open(now tcp.Time) {
-	m.gap, m.rto, m.window = Gap{From: now}, 0, m.closed
+	m.gap, m.rto, m.window, m.probed = Gap{From: now}, 0, m.closed, false
 }
 
 // close ends the gap, if there is one, and lists it if it is long.
@@ -245,6 +250,9 @@ func (m *meter) explain(g *Gap, st *tcp.Status, dark bool) {
 	}
 	lost := min(g.Timeouts, g.Lost+g.LostAcks)
 	allowed := g.RTO // for the answer
+	if m.probed {
+		allowed += g.RTO // RFC 8985 section 7.3: the RTO begins anew with a probe, which goes no later than it
+	}
 	for range lost + 1 {
 		allowed += wait
 		wait = min(2*wait, tcp.DefaultMaxRTO)

@@ -20,7 +20,7 @@ func TestLyingSACKBlocks(t *testing.T) {
 		p.send(p.ack(1001))
 		p.rec = nil
 		p.write(1 << 20)
-		for range 20 { // so that there are many segments in flight
+		for p.c.Status().Unacknowledged < 40*p.c.Status().MSS { // so that there are many segments in flight
 			p.taken()
 			p.ackAll()
 		}
@@ -50,7 +50,7 @@ func TestLyingSACKBlocks(t *testing.T) {
 		st = p.c.Status()
 		p.must(st.SndUna == una, "a SACK acknowledges nothing")
 		p.must(octets <= 3*int(flight), "%d lies draw %d octets, of a flight of %d", lies, octets, flight)
-		p.must(st.Unacknowledged <= 3*flight, "there are %d octets in flight after %d", st.Unacknowledged, flight)
+		p.must(st.Unacknowledged <= 4*flight, "there are %d octets in flight after %d", st.Unacknowledged, flight)
 		p.must(st.Buffered == buffered, "they take no memory: %d octets after %d", st.Buffered, buffered)
 		for p.c.Status().Unacknowledged+p.c.Status().Unsent > 0 { // the audit checks every octet
 			p.taken()

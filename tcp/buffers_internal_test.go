@@ -133,7 +133,7 @@ func FuzzSpans(f *testing.F) {
 				from += int(script[1]) & 3
 			}
 			script = script[2:]
-			full := len(c.rcv.held) == maxSpans
+			full := len(c.rcv.held) == c.maxSpans()
 			before := append([]span(nil), c.rcv.held...)
 			kept := c.holdText(base.Add(uint32(from)), streamText(from, n))
 			if kept {
@@ -143,12 +143,12 @@ func FuzzSpans(f *testing.F) {
 			}
 			if full {
 				// Either it touched a range, or the farthest has gone, or it was the farthest itself.
-				last := int(before[maxSpans-1].start.Sub(base))
+				last := int(before[c.maxSpans()-1].start.Sub(base))
 				if !kept && from < last {
 					t.Fatalf("a range at %d was refused, though the farthest is at %d", from, last)
 				}
-				if kept && len(c.rcv.held) == maxSpans && c.rcv.held[maxSpans-1].end.Less(before[maxSpans-1].start) {
-					for i := last; i < int(before[maxSpans-1].end.Sub(base)); i++ {
+				if kept && len(c.rcv.held) == c.maxSpans() && c.rcv.held[c.maxSpans()-1].end.Less(before[c.maxSpans()-1].start) {
+					for i := last; i < int(before[c.maxSpans()-1].end.Sub(base)); i++ {
 						have[i] = false
 					}
 				}
@@ -181,7 +181,7 @@ func compare(t *testing.T, c *Conn, base seq.Num, have []bool) {
 		}
 		want = append(want, [2]int{from, i})
 	}
-	if len(want) != len(c.rcv.held) || len(want) > maxSpans {
+	if len(want) != len(c.rcv.held) || len(want) > c.maxSpans() {
 		t.Fatalf("there are %d ranges; want %d: %v", len(c.rcv.held), len(want), want)
 	}
 	latest, most := 0, len(c.rcv.queue.buf)

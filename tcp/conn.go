@@ -26,7 +26,9 @@ type Conn struct {
 	snd      sendVars
 	rcv      receiveVars
 	opt      optionVars
-	rtx      retransmitVars
+	board    *board // nil when nothing is outstanding
+	rack     rackVars
+	count    counters
 	rto      rtoVars
 	cc       congestionVars
 	timer    timerVars
@@ -87,9 +89,16 @@ type receiveVars struct {
 	finSeen bool // the FIN has been processed
 	shut    ReceiveEnd
 
-	queue ring   // what has arrived in order and has not been read
-	held  []span // what has arrived out of order
-	turn  uint32 // of the last that did
+	queue ring           // what has arrived in order and has not been read
+	held  []span         // what has arrived out of order
+	twice wire.SACKBlock // what has come twice, and is to be reported
+	turn  uint32         // of the last that did
+}
+
+// counters are what Status tells of losses.
+type counters struct {
+	resent                       uint64 // octets
+	recoveries, timeouts, undone uint32
 }
 
 // replyVars are what the connection owes: the answers that Output will give.
@@ -110,6 +119,7 @@ const (
 	owedReset                      // the reset in replyVars
 	owedProbe                      // one octet into a closed window
 	owedKeepAlive                  // SEG.SEQ = SND.NXT-1
+	owedTail                       // a tail loss probe
 	owedOverride                   // the override timeout of 3.8.6.2.1: send, however small
 )
 
@@ -230,7 +240,7 @@ func (c *Conn) flush() {
 	c.snd.queue.release(&c.cfg.pool)
 	c.rcv.queue.release(&c.cfg.pool)
 	c.dropHeld()
-	c.rtx = retransmitVars{}
+	c.releaseBoard()
 }
 
 // forget makes a passive connection what it was in LISTEN.

@@ -414,6 +414,7 @@ func (c *Conn) checkSequence(now Time, seg *wire.Segment) bool {
 		}
 		c.drop(now, seg, RuleUnacceptable)
 		if seg.Flags&wire.RST == 0 {
+			c.allTwice(seg)
 			c.answerUnacceptable(now, seg, RuleUnacceptable)
 		}
 		return false
@@ -600,11 +601,11 @@ func (c *Conn) ackEstablished(now Time, seg *wire.Segment) bool {
 		c.challenge(now)
 		return false
 	}
+	before := c.beforeAck()
 	if c.acksSomethingSent(seg) {
 		c.acknowledge(now, seg)
-	} else {
-		c.duplicateAck(now, seg)
 	}
+	c.afterAck(now, seg, &before)
 	c.updateSendWindow(now, seg)
 	return true
 }
@@ -689,7 +690,7 @@ func (c *Conn) Timeout(now Time) {
 		c.abort(now, RuleKeepAliveDead, ErrUserTimeout)
 		return
 	}
-	c.retransmissionTimeout(now)
+	c.lossTimeouts(now)
 	c.delayedAckTimeout(now)
 	c.keepAliveTimeout(now)
 }

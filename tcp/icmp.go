@@ -55,7 +55,7 @@ func (c *Conn) PacketTooBig(now Time, quoted seq.Num, mtu int) bool {
 	c.setPathMTU(mtu)
 	if c.snd.synAcked && c.outstanding() {
 		c.sentAgain(c.snd.una)
-		c.markLost(now, c.snd.nxt, RulePacketTooBig)
+		c.loseAll(now, RulePacketTooBig)
 	}
 	return true
 }

@@ -40,7 +40,7 @@ func (c *Conn) outputText(now Time, seg *wire.Segment) bool {
 	if !c.snd.synAcked {
 		return false
 	}
-	if c.outputAgain(now, seg) || c.outputNew(now, seg) || c.outputProbe(now, seg) || c.outputKeepAlive(now, seg) {
+	if c.outputTail(now, seg) || c.outputAgain(now, seg) || c.outputNew(now, seg) || c.outputProbe(now, seg) || c.outputKeepAlive(now, seg) {
 		return true
 	}
 	c.reply.owed &^= owedOverride
@@ -109,36 +109,50 @@ func (c *Conn) putAck(seg *wire.Segment) {
 	c.reply.owed &^= owedACK
 }
 
-// putSACK reports what is held out of order: RFC 2018 section 4, the block that holds the
-// latest segment first, then those which were reported last.
+// putSACK reports what has come twice, once (RFC 2883 section 4), and what is held out of order:
+// RFC 2018 section 4, the block that holds the latest segment first, then those which were
+// reported last.
 func (c *Conn) putSACK(seg *wire.Segment) {
-	before := c.rcv.turn + 1
-	for range c.sackBlocks() {
-		latest := -1
-		for i, s := range c.rcv.held {
-			if int32(s.turn-before) < 0 && (latest < 0 || int32(s.turn-c.rcv.held[latest].turn) > 0) {
-				latest = i
-			}
+	n := c.sackBlocks()
+	if c.rcv.twice.Left != c.rcv.twice.Right && n > 0 {
+		seg.Options.AddBlock(c.rcv.twice)
+		c.rcv.twice = wire.SACKBlock{}
+		n--
+	}
+	var latest [wire.MaxSACKBlocks]*span
+	have := 0
+	for i := range c.rcv.held {
+		s := &c.rcv.held[i]
+		at := have
+		for at > 0 && int32(s.turn-latest[at-1].turn) > 0 {
+			at--
 		}
-		if latest < 0 {
-			return
+		if at < n {
+			have = min(have+1, n)
+			copy(latest[at+1:have], latest[at:])
+			latest[at] = s
 		}
-		before = c.rcv.held[latest].turn
-		seg.Options.AddBlock(c.rcv.held[latest].block())
+	}
+	for _, s := range latest[:have] {
+		seg.Options.AddBlock(s.block())
 	}
 }
 
 // sackBlocks is how many blocks the next segment has: as many as there are, as fit the header,
 // and as leave room for an octet of text where the MTU is tiny.
 func (c *Conn) sackBlocks() int {
-	if !c.opt.sack || len(c.rcv.held) == 0 {
+	have := len(c.rcv.held)
+	if c.rcv.twice.Left != c.rcv.twice.Right {
+		have++
+	}
+	if !c.opt.sack || have == 0 {
 		return 0
 	}
 	most := wire.MaxSACKBlocks
 	if c.opt.timestamps {
 		most--
 	}
-	return min(len(c.rcv.held), most, (int(c.mss())-1-sackLength)/8)
+	return min(have, most, (int(c.mss())-1-sackLength)/8)
 }
 
 // room is how much text fits the next segment: Eff.snd.MSS less what SACK blocks take
@@ -154,11 +168,10 @@ func (c *Conn) room() uint32 {
 // outputAgain sends what is deemed lost, "the old unacknowledged data between SND.UNA and
 // SND.UNA+SND.WND" (SHLD-16).
 func (c *Conn) outputAgain(now Time, seg *wire.Segment) bool {
-	lost := c.lost()
+	from, lost := c.nextLost()
 	if lost == 0 {
 		return false
 	}
-	from := c.rtx.next
 	edge := c.snd.una.Add(c.snd.wnd)
 	if !from.Less(edge) {
 		return false
@@ -167,7 +180,7 @@ func (c *Conn) outputAgain(now Time, seg *wire.Segment) bool {
 	allowed := c.congestionRoom()
 	n := min(lost, edge.Sub(from))
 	switch {
-	case c.rtx.force:
+	case c.board.force:
 		n = min(n, mss)
 		allowed = max(allowed, n)
 	case allowed < min(n, mss):
@@ -176,13 +189,13 @@ func (c *Conn) outputAgain(now Time, seg *wire.Segment) bool {
 		n = c.wholeSegments(min(n, allowed), mss)
 	}
 	c.fill(now, seg)
-	c.rtx.force = false
-	c.rtx.next = from.Add(n)
-	c.sentAgain(from)
+	c.board.force = false
+	c.resent(now, from, n, mss, seg)
 	seg.Seq = from
-	if more := c.behindLost(n, mss, min(allowed-n, edge.Sub(c.rtx.next))); more > 0 {
+	end := from.Add(n)
+	if more := c.behindLost(end, n, mss, min(allowed-n, edge.Sub(end))); more > 0 {
 		c.putText(seg, n+more, mss)
-		c.sent(now, more, false)
+		c.sent(now, more, mss, false)
 		return true
 	}
 	c.putText(seg, n, mss)
@@ -190,10 +203,33 @@ func (c *Conn) outputAgain(now Time, seg *wire.Segment) bool {
 	return true
 }
 
+// nextLost is what is to be sent again next. After a timeout that may be spurious new segments
+// go first (RFC 5682).
+func (c *Conn) nextLost() (from seq.Num, n uint32) {
+	b := c.board
+	if b == nil || b.undo.frto == frtoNew {
+		return 0, 0
+	}
+	return b.nextLost(max(c.superMax, c.mss()))
+}
+
+// resent notes that n octets from start on are sent again.
+func (c *Conn) resent(now Time, start seq.Num, n, mss uint32, seg *wire.Segment) {
+	b := c.board
+	b.resent(start, n, now, mss)
+	c.sentAgain(start)
+	c.count.resent += uint64(n)
+	c.cc.lastSent = now
+	if c.cc.phase != phaseOpen {
+		b.undo.noteAgain(n, seg.Options.TSVal, c.opt.timestamps)
+		b.prr.out += n
+	}
+}
+
 // behindLost is how much new text, up to limit, fills the segment which ends with the last of
 // what was lost (SHLD-28): or the octet of a probe would go again alone, a silly segment.
-func (c *Conn) behindLost(n, mss, limit uint32) uint32 {
-	if c.rtx.next != c.snd.nxt || n >= mss {
+func (c *Conn) behindLost(end seq.Num, n, mss, limit uint32) uint32 {
+	if end != c.snd.nxt || n >= mss {
 		return 0
 	}
 	return min(mss-n, c.unsent(), limit)
@@ -235,7 +271,7 @@ func (c *Conn) putText(seg *wire.Segment, n, mss uint32) {
 func (c *Conn) outputNew(now Time, seg *wire.Segment) bool {
 	left := c.unsent()
 	fin := c.snd.finQueued && !c.snd.finSent
-	if left == 0 && !fin || c.lost() > 0 {
+	if _, lost := c.nextLost(); left == 0 && !fin || lost > 0 {
 		return false
 	}
 	c.restartAfterIdle(now)
@@ -260,17 +296,27 @@ func (c *Conn) outputNew(now Time, seg *wire.Segment) bool {
 		n++
 	}
 	c.putText(seg, n, mss)
-	c.sent(now, n, fin)
+	c.sent(now, n, mss, fin)
 	return true
 }
 
 // sent records that n sequence numbers from SND.NXT on have been sent for the first time.
-func (c *Conn) sent(now Time, n uint32, fin bool) {
+func (c *Conn) sent(now Time, n, mss uint32, fin bool) {
+	if c.board == nil {
+		c.board = c.cfg.pool.getBoard()
+		c.board.rack.fack = c.snd.nxt
+	}
+	from := c.snd.nxt
 	c.snd.nxt = c.snd.nxt.Add(n)
+	c.board.push(from, c.snd.nxt, now, mss)
+	if c.cc.phase == phaseRecovery {
+		c.board.prr.out += n
+	}
 	c.cc.lastSent = now
 	c.reply.owed &^= owedOverride
 	c.timeSegment(now, c.snd.nxt)
 	c.startRetransmission(now)
+	c.scheduleProbe(now)
 	if fin {
 		c.snd.finSent = true
 		c.finSegmentized(now)
@@ -293,7 +339,7 @@ func (c *Conn) outputProbe(now Time, seg *wire.Segment) bool {
 	seg.Seq = c.snd.una
 	c.putText(seg, 1, c.room())
 	if first {
-		c.sent(now, 1, fin)
+		c.sent(now, 1, 1, fin)
 	}
 	c.rto.timing = false // its ACK may come when the window opens, or never
 	return true

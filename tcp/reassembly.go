@@ -5,6 +5,7 @@ package tcp
 
 import (
 	"slices"
+	"sort"
 
 	"github.com/vitro-net/vitro/seq"
 	"github.com/vitro-net/vitro/wire"
@@ -22,11 +23,12 @@ type span struct {
 
 func (s *span) block() wire.SACKBlock { return wire.SACKBlock{Left: s.start, Right: s.end} }
 
-// maxSpans bounds how many ranges are held out of order; those farthest from RCV.NXT go
-// first. It bounds the work a segment can cause (CVE-2018-5390).
-const maxSpans = 64
+// maxSpans is how many ranges are held out of order: one for a kilobyte of RCV.BUFF, as a queue
+// that overflows may leave every other segment out. Those farthest from RCV.NXT go first. It
+// bounds the work and the memory that a segment can cost (CVE-2018-5390).
+func (c *Conn) maxSpans() int { return int(min(max(c.rcv.capacity>>10, 64), 4096)) }
 
-// hold keeps what has arrived before its turn, within the window and within maxSpans. Text of
+// hold keeps what has arrived before its turn, within the window and maxSpans. Text of
 // a SYN is held likewise until ESTABLISHED, section 3.5.
 func (c *Conn) hold(now Time, seg *wire.Segment) {
 	if len(seg.Text) > 0 && !c.holdText(seg.Seq, seg.Text) {
@@ -42,10 +44,7 @@ func (c *Conn) holdText(s seq.Num, text []byte) bool {
 	c.rcv.turn++
 	held := c.rcv.held
 	add := span{start: s, end: s.Add(uint32(len(text))), turn: c.rcv.turn}
-	i := 0
-	for i < len(held) && held[i].end.Less(add.start) {
-		i++
-	}
+	i := sort.Search(len(held), func(k int) bool { return add.start.LessEq(held[k].end) })
 	j := i
 	for j < len(held) && held[j].start.LessEq(add.end) {
 		j++
@@ -53,12 +52,18 @@ func (c *Conn) holdText(s seq.Num, text []byte) bool {
 	if i == j {
 		return c.insertSpan(i, add, text)
 	}
+	for k := i; k < j; k++ {
+		if from, to := seq.Max(add.start, held[k].start), seq.Min(add.end, held[k].end); from.Less(to) {
+			c.cameTwice(from, to)
+			break
+		}
+	}
 	return c.joinSpans(i, j, add, text)
 }
 
 // insertSpan puts a span that touches no other at place i.
 func (c *Conn) insertSpan(i int, add span, text []byte) bool {
-	if last := len(c.rcv.held) - 1; last+1 == maxSpans {
+	if last := len(c.rcv.held) - 1; last+1 == c.maxSpans() {
 		if i > last {
 			return false
 		}

@@ -3,7 +3,10 @@ package tcp
 // What arrives: the acceptability test and the text of a segment (RFC 9293 section
 // 3.10.7.4, first and seventh), RECEIVE (3.10.3), and when to acknowledge (3.8.6.3).
 
-import "github.com/vitro-net/vitro/wire"
+import (
+	"github.com/vitro-net/vitro/seq"
+	"github.com/vitro-net/vitro/wire"
+)
 
 // ReceiveEnd says what becomes of text that arrives when the user reads no more.
 type ReceiveEnd uint8
@@ -65,6 +68,7 @@ func (c *Conn) trim(seg *wire.Segment) {
 	}
 	if seg.Seq.Less(c.rcv.nxt) {
 		cut := min(c.rcv.nxt.Sub(seg.Seq), uint32(len(seg.Text)))
+		c.cameTwice(seg.Seq, seg.Seq.Add(cut))
 		if seg.Flags&wire.FIN != 0 && c.rcv.nxt.Sub(seg.Seq) > cut {
 			seg.Flags &^= wire.FIN
 		}
@@ -92,6 +96,24 @@ func (c *Conn) trim(seg *wire.Segment) {
 		// "It must still send an acknowledgment showing its next expected sequence number
 		// and current window", section 3.8.6.1.
 		c.oweAck()
+	}
+}
+
+// cameTwice notes that the text from start up to end has come before: the next ACK says so, by a
+// D-SACK block (RFC 2883 section 4). "Each duplicate contiguous sequence of data received is
+// reported in at most one D-SACK block."
+func (c *Conn) cameTwice(start, end seq.Num) {
+	if c.opt.sack && start != end {
+		c.rcv.twice = wire.SACKBlock{Left: start, Right: end}
+	}
+}
+
+// allTwice is cameTwice for a segment with nothing new. What lies further back than any window
+// is no duplicate.
+func (c *Conn) allTwice(seg *wire.Segment) {
+	end := seg.Seq.Add(uint32(len(seg.Text)))
+	if back := c.rcv.nxt.Sub(seg.Seq); back <= c.rcv.capacity && end.LessEq(c.rcv.nxt) {
+		c.cameTwice(seg.Seq, end)
 	}
 }
 

@@ -146,8 +146,11 @@ func TestSACKBlocks(t *testing.T) {
 	}{{"<MSS=1460><SACKOK>", 4}, {"<MSS=1460><SACKOK><TS=1,0>", 3}} {
 		p := established(t, setup{syn: tc.options})
 		var recent []wire.SACKBlock // most recent first
+		came := map[seq.Num]bool{}
 		report := func(s seq.Num, n int, want wire.SACKBlock) {
 			t.Helper()
+			twice := came[s]
+			came[s] = true
 			p.send(p.data(s, n))
 			keep := []wire.SACKBlock{want}
 			for _, b := range recent {
@@ -159,7 +162,11 @@ func TestSACKBlocks(t *testing.T) {
 			out := p.taken()
 			p.must(len(out) == 1, "one ACK goes at once")
 			got := out[0].Options.Blocks()
-			n = min(len(recent), tc.fit)
+			if twice { // RFC 2883 section 4: it comes first, and takes the place of one
+				p.must(got[0] == wire.SACKBlock{Left: s, Right: s.Add(uint32(n))}, "what came twice is reported first: %v", got)
+				got = got[1:]
+			}
+			n = min(len(recent), tc.fit-(len(out[0].Options.Blocks())-len(got)))
 			p.must(len(got) == n, "there are %d blocks; there are %v", n, got)
 			for i, b := range got {
 				p.must(b == recent[i], "the blocks are %v; they are %v", recent[:n], got)
@@ -204,6 +211,7 @@ func TestReassemblyAgainstABitmap(t *testing.T) { // SHLD-31
 			s := min(max(at-200, 0)+r.IntN(1500), size-1)
 			n := min(1+r.IntN(300), size-s)
 			p.send(p.data(first.Add(uint32(s)), n))
+			before := have
 			for i := s; i < s+n; i++ {
 				have[i] = true
 			}
@@ -220,8 +228,16 @@ func TestReassemblyAgainstABitmap(t *testing.T) { // SHLD-31
 			}
 			p.must(st.OutOfOrder == held, "seed %d: %d octets are held out of order; %d are", seed, held, st.OutOfOrder)
 			for _, out := range p.taken() {
-				for _, b := range out.Options.Blocks() {
-					from, to := int(b.Left.Sub(first)), int(b.Right.Sub(first))
+				for i, b := range out.Options.Blocks() {
+					from, to := int(int32(b.Left.Sub(first))), int(int32(b.Right.Sub(first)))
+					if i == 0 && (to <= at || len(out.Options.Blocks()) > 1 && inside(b, out.Options.Blocks()[1])) {
+						// A D-SACK: all of it had come before (RFC 2883 section 4).
+						for k := from; k < to; k++ {
+							p.must(before[k], "seed %d: octet %d came once and is reported as a duplicate", seed, k)
+						}
+						p.must(s <= from && to <= s+n, "seed %d: the duplicate %d to %d has just come", seed, from, to)
+						continue
+					}
 					for i := from; i < to; i++ {
 						if !have[i] {
 							p.fail("seed %d: octet %d is reported and was not received", seed, i)
@@ -238,6 +254,8 @@ func TestReassemblyAgainstABitmap(t *testing.T) { // SHLD-31
 		p.must(p.read == first+size, "all octets are read")
 	}
 }
+
+func inside(a, b wire.SACKBlock) bool { return b.Left.LessEq(a.Left) && a.Right.LessEq(b.Right) }
 
 // A segment may carry text beside RST (SHLD-2: "TCP implementations SHOULD allow a received
 // RST segment to include data"), and beside FIN.

@@ -15,10 +15,11 @@ const (
 
 // pool keeps rings that are not in use, by the logarithm of their size.
 type pool struct {
-	free [31][][]byte
-	kept int
-	out  int // octets in rings that are in use
-	most int // what out may be, but for rings of sureRing; 0: no bound
+	free   [31][][]byte
+	boards []*board
+	kept   int
+	out    int // octets in rings that are in use
+	most   int // what out may be, but for rings of sureRing; 0: no bound
 }
 
 // affords reports whether a ring of had octets may become one of size.

@@ -47,6 +47,9 @@ func (c *Conn) sample(rtt time.Duration) {
 	r.srtt = max(r.srtt, 1)
 	r.rto = min(r.srtt+max(c.cfg.MinRTO, 4*r.rttvar), c.cfg.MaxRTO)
 	r.backoff = 0
+	if c.board != nil {
+		c.board.probe.timed = false
+	}
 }
 
 // timeout is the RTO after backoff.

@@ -88,6 +88,8 @@ const (
 	RuleKeepAliveDead
 	RuleFastRetransmit
 	RulePartialAck
+	RuleRACK
+	RuleTailLossProbe
 	// ICMP.
 	RuleICMPHard
 	RulePacketTooBig
@@ -173,6 +175,8 @@ var rules = [NumRules]ruleText{
 	RuleKeepAlive:           {"RFC 9293 3.8.4", "idle: a keep-alive probe"},
 	RuleKeepAliveDead:       {"RFC 9293 3.8.4", "no answer to any keep-alive probe"},
 	RuleFastRetransmit:      {"RFC 5681 3.2", "three duplicate ACKs: fast retransmit"},
+	RuleRACK:                {"RFC 8985 6.2", "what was sent later has been delivered, and the reordering window has passed"},
+	RuleTailLossProbe:       {"RFC 8985 7.3", "no ACK within PTO: a tail loss probe"},
 	RulePartialAck:          {"RFC 6582 3.2", "a partial ACK: the next segment is lost too"},
 	RuleICMPHard:            {"RFC 9293 3.9.2.2", "a hard ICMP error before the connection is synchronized: abort"},
 	RulePacketTooBig:        {"RFC 1191 6.4, RFC 8201 5.4", "the path takes smaller packets only: cut anew and send again"},

@@ -38,7 +38,7 @@ func (c *Conn) queueFIN(now Time) {
 // flushSendSide gives up what is queued for sending and keeps what waits to be read.
 func (c *Conn) flushSendSide() {
 	c.snd.queue.release(&c.cfg.pool)
-	c.rtx = retransmitVars{}
+	c.releaseBoard()
 	c.dropHeld()
 	if c.rcv.queue.n == 0 {
 		c.rcv.queue.release(&c.cfg.pool)
@@ -90,7 +90,6 @@ func (c *Conn) inFlight(s seq.Num) bool {
 // thereby entirely acknowledged are removed."
 func (c *Conn) acknowledge(now Time, seg *wire.Segment) {
 	acked := seg.Ack.Sub(c.snd.una)
-	flight := c.snd.nxt.Sub(c.snd.una)
 	c.measure(now, seg)
 	c.rto.ackedTotal = uint32(min(uint64(c.rto.ackedTotal)+uint64(acked), 1<<32-1))
 	text := acked
@@ -104,14 +103,13 @@ func (c *Conn) acknowledge(now Time, seg *wire.Segment) {
 	text = min(text, c.snd.queue.n) // without our FIN
 	c.snd.queue.drop(text)
 	c.snd.una = seg.Ack
-	c.repaired(seg.Ack)
+	if c.board != nil {
+		c.board.acked(seg.Ack, func(r run) { c.rackDelivered(now, seg, r) })
+	}
 	c.rto.count = 0
 	c.soft = SoftError{} // what was in the way is so no more
 	c.timer.progress = now
 	c.signal |= SignalAcked | SignalWritable
-	if text > 0 {
-		c.congestionAck(now, text, flight)
-	}
 	c.restartRetransmission(now)
 	if c.snd.queue.n == 0 {
 		c.snd.queue.release(&c.cfg.pool)

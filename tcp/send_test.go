@@ -106,13 +106,13 @@ func TestSegmentsAreFull(t *testing.T) { // SHLD-28
 func TestSuperSegments(t *testing.T) {
 	p := established(t, setup{syn: "<MSS=1000>"})
 	p.c.SetSuperSegment(65535)
-	p.write(25300)
+	p.write(33300)
 	out := p.taken()
 	p.must(len(out) == 1 && len(out[0].Text) == 10000 && out[0].GSO == 1000, "the initial window goes in one piece of ten segments: %v", texts(out))
 	p.send(p.ack(11001))
 	out = p.taken()
-	p.must(len(out) == 1 && len(out[0].Text) == 12000, "then twelve: %v", texts(out))
-	p.send(p.ack(23001))
+	p.must(len(out) == 1 && len(out[0].Text) == 20000, "then twenty: %v", texts(out))
+	p.send(p.ack(31001))
 	out = p.taken()
 	p.must(len(out) == 1 && len(out[0].Text) == 3300 && out[0].Flags.Has(wire.PSH), "and the rest with its last, shorter segment, for nothing is outstanding: %v", texts(out))
 	p.wait(20 * time.Second)
@@ -120,7 +120,7 @@ func TestSuperSegments(t *testing.T) {
 		p.must(len(s.Text) == 1000 && s.GSO == 0, "what is sent again after a timeout goes one by one: %v", &s.Segment)
 	}
 	p.c.SetSuperSegment(0)
-	p.send(p.ack(26301))
+	p.send(p.ack(34301))
 	p.write(5000)
 	for _, s := range p.taken() {
 		p.must(len(s.Text) == 1000, "without it each is a segment")

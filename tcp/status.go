@@ -44,7 +44,13 @@ type Status struct {
 	SRTT, RTTVar, RTO time.Duration // RTO after backoff
 	Cwnd, Ssthresh    uint32        // octets
 	Flight            uint32        // octets deemed to be in the network
-	Recovering        bool
+	Recovering        bool          // in fast recovery
+	Recoveries        uint32        // of them, in the connection's life
+	Timeouts          uint32        // of the retransmission timer
+	Undone            uint32        // recoveries and timeouts that were spurious
+	Retransmitted     uint64        // octets
+	Reported, Lost    uint32        // octets: by SACK, and deemed lost
+	MinRTT            time.Duration
 	Retransmissions   uint8 // of the segment at SND.UNA, in a row
 	Probes            uint8 // zero-window probes in a row
 	UserTimeout       time.Duration
@@ -69,10 +75,15 @@ func (c *Conn) Status() Status {
 		Timestamps: c.opt.timestamps, SACK: c.opt.sack, Scale: c.opt.scale, NoDelay: c.noDelay,
 		FinQueued: c.snd.finQueued, FinSent: c.snd.finSent,
 		SRTT: c.rto.srtt, RTTVar: c.rto.rttvar, RTO: c.timeout(),
-		Cwnd: c.cc.cwnd, Ssthresh: c.cc.ssthresh, Flight: c.flight(), Recovering: c.cc.recovering,
+		Cwnd: c.cc.cwnd, Ssthresh: c.cc.ssthresh, Flight: c.flight(), Recovering: c.cc.phase == phaseRecovery,
+		Recoveries: c.count.recoveries, Timeouts: c.count.timeouts, Undone: c.count.undone, Retransmitted: c.count.resent,
+		MinRTT:          c.leastRTT(),
 		Retransmissions: c.rto.count, Probes: c.timer.probes,
 		UserTimeout: c.timer.userTimeout, TrafficClass: c.tc, HopLimit: c.hops, Soft: c.soft,
 		Deadline: c.Deadline(),
+	}
+	if c.board != nil {
+		s.Reported, s.Lost = c.board.sacked, c.board.lost
 	}
 	if c.snd.mss > 0 {
 		s.MSS = c.mss()

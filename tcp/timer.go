@@ -37,6 +37,13 @@ const (
 // Deadline returns when Timeout must be called next, or Never.
 func (c *Conn) Deadline() Time {
 	d := Never
+	if b := c.board; b != nil {
+		for _, t := range [...]Time{b.rack.timer, b.probe.timer} {
+			if t != 0 && t < d {
+				d = t
+			}
+		}
+	}
 	for _, t := range [...]Time{c.timer.retransmit, c.timer.delayedAck, c.timer.wait, c.keep.at, c.userDeadline()} {
 		if t != 0 && t < d {
 			d = t
@@ -52,6 +59,9 @@ func (c *Conn) timedOut(now Time, rule Rule) {
 }
 
 func (c *Conn) stopTimers() {
+	if b := c.board; b != nil {
+		b.rack.timer, b.probe.timer = 0, 0
+	}
 	c.timer.retransmit, c.timer.delayedAck, c.timer.wait, c.timer.progress = 0, 0, 0, 0
 	c.keep.on, c.keep.at = false, 0
 }
@@ -88,16 +98,16 @@ func (c *Conn) userTimeoutDue(now Time) bool {
 // Retransmission.
 
 // restartRetransmission is RFC 6298 sections 5.2 and 5.3, after an ACK of new data. In
-// recovery only the first partial ACK restarts it (RFC 6582 section 3.2).
+// recovery without SACK only the first partial ACK restarts it (RFC 6582 section 3.2).
 func (c *Conn) restartRetransmission(now Time) {
 	switch {
 	case !c.outstanding():
 		c.timer.retransmit = 0
-	case c.cc.recovering && c.cc.partial:
+	case c.cc.phase == phaseRecovery && c.cc.partial:
 	default:
 		c.timer.retransmit = now.Add(c.patience())
 	}
-	c.cc.partial = c.cc.recovering
+	c.cc.partial = c.cc.phase == phaseRecovery && !c.opt.sack
 }
 
 // startRetransmission is RFC 6298 section 5.1: "if the timer is not running, start it".
@@ -105,6 +115,14 @@ func (c *Conn) startRetransmission(now Time) {
 	if c.timer.retransmit == 0 {
 		c.timer.retransmit = now.Add(c.timeout())
 	}
+}
+
+// lossTimeouts are the reordering timer, PTO and RTO. RFC 8985 section 8: a loss probe goes before
+// the timeout.
+func (c *Conn) lossTimeouts(now Time) {
+	c.reorderingTimeout(now)
+	c.probeTimeout(now)
+	c.retransmissionTimeout(now)
 }
 
 // retransmissionTimeout: what ran out depends on what the timer waited for.
@@ -132,9 +150,8 @@ func (c *Conn) retransmissionTimeout(now Time) {
 	default:
 		// RFC 6298 section 5.4 to 5.6: the earliest segment, twice the RTO, start again.
 		c.countRetransmission()
-		c.congestionTimeout()
 		c.timedOut(now, RuleRetransmitTimeout)
-		c.markLost(now, c.snd.nxt, RuleRetransmitTimeout)
+		c.congestionTimeout(now, RuleRetransmitTimeout)
 		c.timer.retransmit = now.Add(c.timeout())
 	}
 }
@@ -192,7 +209,7 @@ func (c *Conn) stopPersist(now Time) {
 	switch {
 	case !c.outstanding() || !c.snd.synAcked:
 	case probed:
-		c.markLost(now, c.snd.nxt, RuleWindowOpened)
+		c.loseAll(now, RuleWindowOpened)
 		c.sentAgain(c.snd.una)
 	default:
 		c.startRetransmission(now)

@@ -72,7 +72,7 @@ func TestBothWindowsAreKept(t *testing.T) {
 				probe := len(s.Text) == 1 && st.SndWnd == 0
 				p.must(end.LessEq(edge) || probe || len(s.Text) == 0, "seed %d: %v lies within the window, which ends at %v", seed, &s.Segment, edge)
 				if next.Less(end) {
-					p.must(end.Sub(st.SndUna) <= max(before.Cwnd, st.Cwnd)+2*1000 || probe, "seed %d: %v lies within cwnd %d", seed, &s.Segment, st.Cwnd)
+					p.must(st.Flight <= max(before.Cwnd, st.Cwnd)+2*1000 || probe, "seed %d: %v lies within cwnd %d", seed, &s.Segment, st.Cwnd)
 					next = end
 				}
 			}

@@ -1,0 +1,319 @@
+package tcp
+
+// Recovery from losses: what an acknowledgment does to the scoreboard, when a recovery begins
+// and ends, and how much goes meanwhile (PRR, RFC 9937). What is lost is found by rack.go or,
+// without SACK, by duplicate ACKs (RFC 5681 section 3.2, RFC 6582).
+
+import (
+	"github.com/vitro-net/vitro/seq"
+	"github.com/vitro-net/vitro/wire"
+)
+
+// phase is where a connection is with its losses.
+type phase uint8
+
+const (
+	phaseOpen     phase = iota
+	phaseRecovery       // fast recovery
+	phaseTimeout        // RTO recovery: slow start up to recover
+)
+
+const dupThresh = 3 // RFC 5681 section 3.2
+
+// prrVars are the variables of RFC 9937 section 6.1.
+type prrVars struct {
+	delivered, out uint32
+	flight         uint32 // RecoverFS
+}
+
+// ackEffect is what one acknowledgment has done.
+type ackEffect struct {
+	una       seq.Num // before it
+	flight    uint32  // outstanding before it
+	sacked    uint32  // reported before it
+	acked     uint32  // octets by which SND.UNA has moved
+	delivered uint32  // DeliveredData of RFC 9937 section 6.2
+	dsack     bool    // a D-SACK block came with it
+	duplicate bool    // without SACK: a duplicate ACK
+	moreLost  bool    // it has shown further losses
+}
+
+func (c *Conn) beforeAck() ackEffect {
+	e := ackEffect{una: c.snd.una, flight: c.snd.nxt.Sub(c.snd.una)}
+	if c.board != nil {
+		e.sacked = c.board.sacked
+		c.board.rack.original = false
+	}
+	return e
+}
+
+// afterAck goes on with an ACK that is in order: SND.UNA has moved as far as it says.
+func (c *Conn) afterAck(now Time, seg *wire.Segment, e *ackEffect) {
+	b := c.board
+	if b == nil {
+		return
+	}
+	e.acked = c.snd.una.Sub(e.una)
+	e.dsack = c.takeBlocks(now, seg)
+	c.checkReneging()
+	c.countDelivered(seg, e)
+	c.probeAcked(now, seg, e)
+	c.adaptReordering(e.dsack)
+	lost := b.lost
+	c.detectLoss(now, RuleRACK)
+	c.duplicateLoss(now, e)
+	e.moreLost = b.lost > lost
+	switch c.cc.phase {
+	case phaseOpen:
+		c.ackOpen(now, e)
+	case phaseRecovery:
+		c.ackRecovery(now, seg, e)
+	case phaseTimeout:
+		c.ackTimeout(now, seg, e)
+	}
+	if !c.outstanding() && !b.probe.again {
+		c.releaseBoard()
+	}
+	c.scheduleProbe(now)
+}
+
+// takeBlocks puts what the SACK blocks of seg report on the board (RFC 2018 section 5), and
+// reports whether the first is a D-SACK: RFC 2883 section 4, one that is acknowledged already,
+// or lies in the second.
+func (c *Conn) takeBlocks(now Time, seg *wire.Segment) (dsack bool) {
+	if !c.opt.sack {
+		return false
+	}
+	blocks := seg.Options.Blocks()
+	delivered := func(r run) { c.rackDelivered(now, seg, r) }
+	for i, k := range blocks {
+		switch {
+		case !k.Left.Less(k.Right):
+		case i == 0 && isDSACK(blocks, seg.Ack):
+			dsack = c.duplicated(k)
+		case c.snd.una.Less(k.Left) && k.Right.LessEq(c.snd.nxt): // what begins at SND.UNA is acknowledged, not reported
+			c.board.reported(k.Left, k.Right, delivered)
+		}
+	}
+	return dsack
+}
+
+// checkReneging: an ACK that ends where a block was reported says that the peer has it no more (RFC
+// 2018 section 8). One that had no room may have given up the farthest alone; one that does so
+// twice in a recovery is not believed in anything it has reported.
+func (c *Conn) checkReneging() {
+	b := c.board
+	list := b.list()
+	if len(list) == 0 || list[0].what&runSacked == 0 {
+		return
+	}
+	if b.reneged {
+		b.forgetSACK()
+		return
+	}
+	b.reneged = true
+	b.count(&list[0], false)
+	list[0].what = runAgain
+}
+
+func isDSACK(blocks []wire.SACKBlock, ack seq.Num) bool {
+	first := blocks[0]
+	if first.Left.Less(ack) {
+		return first.Right.LessEq(ack)
+	}
+	return len(blocks) > 1 && blocks[1].Left.LessEq(first.Left) && first.Right.LessEq(blocks[1].Right)
+}
+
+// countDelivered computes DeliveredData. Without SACK a duplicate ACK stands for a segment, "no
+// more than the total outstanding", which a later cumulative one repeats.
+func (c *Conn) countDelivered(seg *wire.Segment, e *ackEffect) {
+	if c.opt.sack {
+		e.delivered = e.acked + c.board.sacked - e.sacked
+		return
+	}
+	mss := c.mss()
+	switch {
+	case e.acked > 0 && c.cc.phase == phaseRecovery && c.snd.una.Less(c.cc.recover):
+		// The first of these was lost; of the others duplicate ACKs have told.
+		told := min(c.cc.dupAcks, max(e.acked/mss, 1)-1)
+		c.cc.dupAcks -= told
+		e.delivered = e.acked - told*mss
+	case e.acked > 0:
+		e.delivered = e.acked - min(c.cc.dupAcks*mss, e.acked)
+		c.cc.dupAcks = 0
+	case c.isDuplicate(seg):
+		e.duplicate = true
+		if c.cc.dupAcks < c.mostDuplicates(e)/mss {
+			c.cc.dupAcks++
+			e.delivered = mss
+		}
+	}
+}
+
+// mostDuplicates is for how many octets duplicate ACKs can stand: "min(RecoverFS, 1 SMSS for each
+// preceding duplicate ACK)".
+func (c *Conn) mostDuplicates(e *ackEffect) uint32 {
+	if c.cc.phase == phaseRecovery {
+		return c.board.prr.flight
+	}
+	return e.flight
+}
+
+// isDuplicate is the definition of RFC 5681 section 2: outstanding data, no text, no SYN or
+// FIN, SEG.ACK = SND.UNA, the same window.
+func (c *Conn) isDuplicate(seg *wire.Segment) bool {
+	return c.outstanding() && seg.Ack == c.snd.una && len(seg.Text) == 0 && seg.Flags&wire.FIN == 0 &&
+		c.scaledWindow(seg) == c.snd.wnd
+}
+
+// duplicateLoss finds the loss that three duplicate ACKs tell of, and in recovery a partial one
+// (RFC 6582 section 3.2). "If the Cumulative Acknowledgment field didn't cover more than
+// recover", they are those of what was sent twice.
+func (c *Conn) duplicateLoss(now Time, e *ackEffect) {
+	if c.opt.sack || c.board.lost > 0 || !c.outstanding() {
+		return
+	}
+	switch {
+	case c.cc.phase == phaseOpen && e.duplicate && c.cc.dupAcks >= dupThresh && c.cc.recover.Less(c.snd.una):
+		c.loseFirst(0)
+		c.retransmitting(now, c.snd.una, c.board.lost, RuleFastRetransmit)
+	case c.cc.phase == phaseRecovery && e.acked > 0 && c.snd.una.Less(c.cc.recover):
+		c.loseFirst(0)
+		c.board.force = true // "retransmit the first unacknowledged segment"
+		c.retransmitting(now, c.snd.una, c.board.lost, RulePartialAck)
+	}
+}
+
+// ackOpen is an ACK outside of recovery. What it shows to be lost begins one.
+func (c *Conn) ackOpen(now Time, e *ackEffect) {
+	if e.moreLost {
+		c.enterRecovery(e)
+		c.reduce(e)
+		return
+	}
+	if c.undoByDSACK() {
+		return
+	}
+	if e.acked > 0 && c.cc.recover.Less(c.snd.una) {
+		c.cc.recover = c.snd.una - 1 // or 2 GiB later it would be ahead
+	}
+	// Where segments overtake each other, SND.UNA moves by leaps, and what has left the network
+	// in between has clocked as any other.
+	if e.acked > 0 || c.rack.reordering {
+		c.grow(now, e.delivered, e.flight)
+	}
+}
+
+// enterRecovery begins fast recovery: RFC 5681 section 3.2 steps 2 and 3, RFC 9937 section 6.1.
+func (c *Conn) enterRecovery(e *ackEffect) {
+	b := c.board
+	c.beginUndo()
+	c.cc.phase, c.cc.recover = phaseRecovery, c.snd.nxt
+	c.cc.afterTimeout = false
+	c.cc.ssthresh = c.lossWindow(e.flight)
+	b.prr = prrVars{flight: c.snd.nxt.Sub(c.snd.una) + e.acked}
+	if c.opt.sack {
+		b.prr.flight -= e.sacked
+	}
+	c.cc.cwnd = c.flight() + c.mss() // until the ACK that has begun it, if any, says more
+	c.resetProbe()
+	c.count.recoveries++
+}
+
+// ackRecovery is an ACK in fast recovery.
+func (c *Conn) ackRecovery(now Time, seg *wire.Segment, e *ackEffect) {
+	if c.undoByTimestamp(seg, e) || c.undoByDSACK() {
+		return
+	}
+	if c.cc.recover.LessEq(c.snd.una) { // RFC 9937 section 6.4
+		c.cc.cwnd = c.cc.ssthresh
+		c.endRecovery()
+		return
+	}
+	c.reduce(e)
+}
+
+// endRecovery: what was outstanding when it began is acknowledged.
+func (c *Conn) endRecovery() {
+	c.cc.phase, c.cc.counted = phaseOpen, 0
+	c.board.reneged = false
+	c.recovered()
+}
+
+// reduce is RFC 9937 section 6.2: cwnd lets as much go as this ACK says has left the network,
+// in proportion to the reduction.
+func (c *Conn) reduce(e *ackEffect) {
+	p, mss, inflight := &c.board.prr, c.mss(), c.flight()
+	if e.delivered == 0 {
+		return
+	}
+	p.delivered += e.delivered
+	var count uint32
+	if inflight > c.cc.ssthresh {
+		// Rounded up to whole segments, as the figures of section 8 count.
+		out := uint64(p.delivered) * uint64(c.cc.ssthresh) / uint64(max(p.flight, 1))
+		out = (out + uint64(mss) - 1) / uint64(mss) * uint64(mss)
+		count = uint32(max(int64(out)-int64(p.out), 0))
+	} else {
+		count = max(p.delivered-min(p.out, p.delivered), e.delivered)
+		if e.acked > 0 && !e.moreLost {
+			count += mss // SafeACK
+		}
+		count = min(c.cc.ssthresh-inflight, count)
+	}
+	if p.out == 0 {
+		count = max(count, mss) // "Force a fast retransmit upon entering recovery"
+	}
+	c.cc.cwnd = max(inflight+count, mss)
+}
+
+// congestionTimeout is RFC 5681 section 3.1: ssthresh falls once for a segment, not for each
+// repeated timeout; cwnd becomes the loss window, 1 SMSS. RFC 5682 section 2.1 step 1.
+func (c *Conn) congestionTimeout(now Time, rule Rule) {
+	if c.rto.count == 1 {
+		c.beginUndo()
+		c.cc.ssthresh = c.lossWindow(c.snd.nxt.Sub(c.snd.una))
+	}
+	c.board.undo.frto = frtoNo
+	if c.cc.phase == phaseOpen || c.cc.phase == phaseTimeout && c.rto.count > 1 {
+		c.board.undo.frto = frtoSent
+	}
+	c.cc.phase, c.cc.recover = phaseTimeout, c.snd.nxt
+	c.cc.cwnd = c.mss()
+	c.cc.counted, c.cc.dupAcks, c.cc.afterTimeout = 0, 0, true
+	c.resetProbe()
+	c.loseByTimeout(now, rule)
+	c.board.force = true
+	c.count.timeouts++
+}
+
+// ackTimeout is an ACK after a retransmission timeout.
+func (c *Conn) ackTimeout(now Time, seg *wire.Segment, e *ackEffect) {
+	if c.undoByTimestamp(seg, e) || c.undoByDSACK() || c.forwardRTO(e) {
+		return
+	}
+	if c.cc.recover.LessEq(c.snd.una) {
+		c.endRecovery()
+	}
+	if e.acked > 0 {
+		c.grow(now, e.acked, e.flight)
+	}
+}
+
+// loseAll says that all that is outstanding is to be sent again, its first segment at once: what
+// was cut too large, or sent into a closed window. It is no sign of congestion.
+func (c *Conn) loseAll(now Time, rule Rule) {
+	b := c.board
+	if b == nil {
+		return
+	}
+	b.each(func(i int, _ run) bool { b.lose(i); return false })
+	b.force = true
+	c.retransmitting(now, c.snd.una, b.lost, rule)
+}
+
+func (c *Conn) retransmitting(now Time, first seq.Num, n uint32, rule Rule) {
+	if t := c.cfg.Trace; t != nil && t.Retransmit != nil {
+		t.Retransmit(c, now, first, n, rule)
+	}
+}

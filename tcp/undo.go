@@ -1,0 +1,125 @@
+package tcp
+
+// Spurious recoveries and timeouts, found and undone: by timestamps (RFC 3522), by D-SACK (RFC
+// 3708's idea, RFC 2883 section 5), by what is acknowledged after a timeout (F-RTO, RFC 5682).
+// The response is RFC 4015's: the congestion state is what it was.
+
+import (
+	"github.com/vitro-net/vitro/seq"
+	"github.com/vitro-net/vitro/wire"
+)
+
+type undoVars struct {
+	possible       bool
+	cwnd, ssthresh uint32  // before the reduction
+	from           seq.Num // SND.UNA then
+	total          uint32  // octets sent again since
+	again          uint32  // those of them that no D-SACK has reported
+	stamp          uint32  // TSval of the first of them, when stamped
+	stamped        bool
+	frto           frtoStep
+}
+
+// frtoStep is the step of RFC 5682 section 2.1 that comes next.
+type frtoStep uint8
+
+const (
+	frtoNo   frtoStep = iota
+	frtoSent          // step 2: the first segment has been sent again
+	frtoNew           // step 3: and then new ones
+)
+
+// maxUndo is how often D-SACK alone may undo a reduction in a connection's life: a receiver that
+// lies could else do away with congestion control.
+const maxUndo = 64
+
+func (c *Conn) beginUndo() {
+	u := &c.board.undo
+	*u = undoVars{possible: true, cwnd: c.cc.cwnd, ssthresh: c.cc.ssthresh, from: c.snd.una}
+}
+
+// noteAgain notes that n octets are sent again in a segment with time stamp tsval.
+func (u *undoVars) noteAgain(n, tsval uint32, stamped bool) {
+	if u.total == 0 {
+		u.stamp, u.stamped = tsval, stamped
+	}
+	u.total += n
+	u.again += n
+}
+
+// undoByTimestamp is RFC 3522 section 3.2: the first acceptable ACK after a retransmission
+// echoes a time before it, so that it answers the original.
+func (c *Conn) undoByTimestamp(seg *wire.Segment, e *ackEffect) bool {
+	u := &c.board.undo
+	if !u.possible || !u.stamped || e.acked == 0 {
+		return false
+	}
+	u.stamped = false // it is the first that counts
+	if !seg.Options.Has(wire.HasTimestamps) || int32(seg.Options.TSEcr-u.stamp) >= 0 {
+		return false
+	}
+	c.undo()
+	return true
+}
+
+// duplicated takes in a D-SACK block, and reports whether it can be one: of what this connection
+// has sent.
+func (c *Conn) duplicated(k wire.SACKBlock) bool {
+	if c.snd.nxt.Less(k.Right) || c.snd.una.Sub(k.Left) > c.rto.ackedTotal && k.Left.Less(c.snd.una) {
+		return false
+	}
+	if u, n := &c.board.undo, k.Right.Sub(k.Left); u.possible && u.from.LessEq(k.Left) && n <= u.again {
+		u.again -= n
+	}
+	return true
+}
+
+// undoByDSACK: all that was sent again since the reduction had arrived before.
+func (c *Conn) undoByDSACK() bool {
+	u := &c.board.undo
+	if !u.possible || u.again > 0 || u.total == 0 || c.board.lost > 0 || c.count.undone >= maxUndo {
+		return false
+	}
+	c.undo()
+	return true
+}
+
+// forwardRTO is RFC 5682 section 3 (with SACK) and section 2.1 (without): after a timeout the
+// first ACK lets new segments go; what was sent once and is then acknowledged was not lost. It
+// reports whether the timeout is undone, or new segments are to go.
+func (c *Conn) forwardRTO(e *ackEffect) bool {
+	u := &c.board.undo
+	switch u.frto {
+	case frtoNo:
+	case frtoSent:
+		u.frto = frtoNo
+		if e.acked >= max(u.total, 1) && c.snd.una.Less(c.cc.recover) && c.unsent() > 0 && c.usableWindow() > 0 && !e.moreSACK(c) {
+			u.frto = frtoNew
+			c.cc.cwnd = c.flight() + 2*c.mss()
+			return true
+		}
+	case frtoNew:
+		u.frto = frtoNo
+		if e.acked > 0 && c.board.rack.original {
+			c.undo()
+			return true
+		}
+		c.cc.cwnd = min(c.cc.cwnd, 3*c.mss())
+	}
+	return false
+}
+
+// moreSACK reports whether the ACK has reported something out of order.
+func (e *ackEffect) moreSACK(c *Conn) bool { return c.board.sacked > e.sacked }
+
+// undo gives the congestion state back, and takes nothing for lost any more.
+func (c *Conn) undo() {
+	u := &c.board.undo
+	c.cc.cwnd = max(c.cc.cwnd, u.cwnd)
+	c.cc.ssthresh = max(c.cc.ssthresh, u.ssthresh)
+	c.cc.phase, c.cc.recover, c.cc.afterTimeout = phaseOpen, c.snd.una, false
+	c.rto.backoff = 0
+	c.board.unlose()
+	*u = undoVars{}
+	c.count.undone++
+}
