@@ -49,7 +49,8 @@ type Dialer struct {
 	Deadline time.Time
 	// LocalAddr is the socket to dial from, a *net.TCPAddr: an IP that is not set or
 	// unspecified, and port 0, are chosen by the Stack. Default nil: both. One that is not the
-	// Stack's own gives EADDRNOTAVAIL, one in use EADDRINUSE.
+	// Stack's own gives EADDRNOTAVAIL, one in use EADDRINUSE; a loopback address reaches the
+	// Stack alone, and from there any other address gives EINVAL.
 	LocalAddr net.Addr
 	// KeepAlive and KeepAliveConfig are those of [net.Dialer]: keep-alive is on, after 15 s,
 	// unless KeepAlive is negative.

@@ -92,7 +92,7 @@ func TestKernelDialErrors(t *testing.T) {
 		}
 	}
 	dials := func(d net.Dialer, ctx func() context.Context, to string) (vitros, kernels error) {
-		dialer := vitro.Dialer{Stack: w.stack, Timeout: d.Timeout, Deadline: d.Deadline}
+		dialer := vitro.Dialer{Stack: w.stack, Timeout: d.Timeout, Deadline: d.Deadline, LocalAddr: d.LocalAddr}
 		if c, err := dialer.DialContext(ctx(), "tcp", to); err != nil {
 			vitros = err
 		} else {
@@ -119,6 +119,7 @@ func TestKernelDialErrors(t *testing.T) {
 	}{
 		{"no route", net.Dialer{}, t.Context, "192.0.2.1:80", syscall.ENETUNREACH},
 		{"a route that leads nowhere", net.Dialer{}, t.Context, "198.51.100.1:80", syscall.EHOSTUNREACH},
+		{"from a loopback address", net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)}}, t.Context, nobody, syscall.EINVAL},
 		{"no answer", net.Dialer{}, t.Context, nobody, syscall.ETIMEDOUT},
 		{"no answer, Timeout", net.Dialer{Timeout: soon}, t.Context, nobody, context.DeadlineExceeded},
 		{"no answer, the context times out", net.Dialer{}, func() context.Context {

@@ -150,6 +150,9 @@ func TestDialErrors(t *testing.T) {
 		{"", "[2001:db8:9::1]:1", stack.ErrNoRoute},
 		{"10.0.0.7:0", "10.0.0.9:1", stack.ErrAddrNotAvailable},
 		{"[2001:db8::1]:0", "10.0.0.9:1", stack.ErrInvalidAddr},
+		{"127.0.0.1:0", "10.0.0.9:1", stack.ErrInvalidAddr},
+		{"127.9.9.9:5000", "10.0.0.9:1", stack.ErrInvalidAddr},
+		{"[::1]:0", "[2001:db8::9]:1", stack.ErrInvalidAddr},
 		{"10.0.0.1:5000", "10.0.0.9:1", stack.ErrAddrInUse},
 		{"0.0.0.0:5000", "10.0.0.9:1", stack.ErrAddrInUse},
 		{"0.0.0.0:5000", "10.0.0.9:2", nil}, // another pair of sockets
@@ -165,6 +168,43 @@ func TestDialErrors(t *testing.T) {
 		}
 		if got := x.take(); (len(got) == 0) != (c.want != nil) {
 			t.Errorf("Dial %s: %d packets with error %v", c.remote, len(got), err)
+		}
+	}
+}
+
+// RFC 1122 section 3.2.1.3 (g): loopback addresses "MUST NOT appear outside a host", not even
+// those of a connection to an address that was the host's own when it began.
+func TestLoopbackStaysInside(t *testing.T) {
+	for _, c := range []struct{ local, remote, rest string }{
+		{"127.0.0.1:0", "10.7.0.1:1", "0.0.0.0/0"},
+		{"[::1]:0", "[2001:db8:7::1]:1", "::/0"},
+	} {
+		x := newSeat(t, config())
+		two := x.link(stack.InterfaceConfig{Prefixes: prefixes("10.7.0.1/24", "2001:db8:7::1/64")})
+		l, err := x.s.Listen(mustAP("[::]:1"), 0, stack.ListenOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		conn, err := x.s.Dial(x.now, mustAP(c.local), mustAP(c.remote), stack.ConnOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		none(t, "a connection to itself", x.take())
+		server := l.Accept(x.now)
+		if conn.State() != tcp.Established || server == nil {
+			t.Fatalf("from %s to %s: %v", c.local, c.remote, conn.State())
+		}
+		if err := x.s.RemoveInterface(two); err != nil {
+			t.Fatal(err)
+		}
+		if err := x.s.AddRoute(netip.MustParsePrefix(c.rest), 1); err != nil {
+			t.Fatal(err)
+		}
+		before := x.s.Stats().NoRoute
+		conn.Send(x.now, []byte("secret"))
+		none(t, "text from "+c.local, x.take())
+		if x.s.Stats().NoRoute == before {
+			t.Errorf("from %s: what was not sent is not counted", c.local)
 		}
 	}
 }

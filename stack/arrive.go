@@ -211,7 +211,7 @@ func (s *Stack) reset(now tcp.Time, flow *wire.Flow, seg *wire.Segment) {
 
 // answer queues a segment that no connection sends.
 func (s *Stack) answer(flow *wire.Flow, seg *wire.Segment) {
-	n, _ := s.lookup(&flow.Remote)
+	n := s.between(&flow.Local, &flow.Remote)
 	if n == nil {
 		s.stats.NoRoute++
 		return

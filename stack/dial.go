@@ -82,6 +82,9 @@ func (s *Stack) chooseLocal(n *netif, asked netip.Addr, flow *wire.Flow) error {
 			return ErrInvalidAddr
 		case !s.isOwn(&flow.Local):
 			return ErrAddrNotAvailable
+		case s.between(&flow.Local, &flow.Remote) == nil:
+			// As Linux answers for IPv4. For ::1 it sends the SYN, and nobody answers it.
+			return ErrInvalidAddr
 		}
 		return nil
 	}

@@ -19,7 +19,7 @@ const (
 	// (EADDRNOTAVAIL).
 	ErrNoPorts
 	// ErrInvalidAddr: an address or prefix that is none, or local and remote address of
-	// different families (EINVAL).
+	// different families, or a loopback address to reach another host from (EINVAL).
 	ErrInvalidAddr
 	// ErrNoInterface: there is no interface of that number.
 	ErrNoInterface

@@ -29,7 +29,7 @@ func (s *Stack) arriveICMP(now tcp.Time, ip *wire.IP) {
 // echo answers an echo request: RFC 1122 section 3.2.2.6, RFC 4443 section 4.2. One to a
 // multicast or broadcast address has not come this far.
 func (s *Stack) echo(now tcp.Time, ip *wire.IP, m *wire.ICMPMessage) {
-	n, _ := s.lookup(&ip.Src)
+	n := s.between(&ip.Dst, &ip.Src)
 	if n == nil {
 		s.stats.NoRoute++
 		return

@@ -221,6 +221,17 @@ func (s *Stack) lookup(a *wire.Addr) (n *netif, onLink bool) {
 	return nil, false
 }
 
+// between returns the interface by which local's packets reach remote, or nil. Loopback
+// addresses are for the inside: RFC 1122 section 3.2.1.3 (g), "Addresses of this form MUST NOT
+// appear outside a host", and RFC 4291 section 2.5.3.
+func (s *Stack) between(local, remote *wire.Addr) *netif {
+	n, _ := s.lookup(remote)
+	if n != nil && n.id != loopback && local.IsLoopback() {
+		return nil
+	}
+	return n
+}
+
 // isOwn reports whether a is one of the stack's addresses; all of 127.0.0.0/8 is.
 func (s *Stack) isOwn(a *wire.Addr) bool {
 	if a.IsLoopback() {

@@ -63,8 +63,8 @@ func (s *Stack) canOutput(c *Conn, b *Batch) bool {
 func (s *Stack) leads(c *Conn) *netif {
 	if c.routing != s.routing {
 		c.routing = s.routing
-		remote := c.tcp.Flow().Remote
-		n, _ := s.lookup(&remote)
+		flow := c.tcp.Flow()
+		n := s.between(&flow.Local, &flow.Remote)
 		if n != nil && n != c.iface {
 			c.tcp.SetSuperSegment(n.super)
 			c.tcp.SetPathMTU(n.cfg.MTU)

@@ -18,7 +18,7 @@ func (s *Stack) tell(now tcp.Time, ip *wire.IP, m *wire.ICMPMessage) {
 	if !wire.MayAnswer(&about) || s.isBroadcast(&about.Dst) || s.isBroadcast(&about.Src) {
 		return
 	}
-	n, _ := s.lookup(&ip.Src)
+	n := s.between(&ip.Dst, &ip.Src)
 	if n == nil {
 		s.stats.NoRoute++
 		return
