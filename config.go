@@ -99,10 +99,17 @@ type Config struct {
 	// Stack's lock, as Trace is. Default nil.
 	ISN func(local, remote netip.AddrPort) uint32
 	// Trace, when set, is told of each change of state, each dropped segment, each
-	// retransmission and timeout, with the sentence of the RFC that says so. Its functions
-	// are called while the Stack's lock is held: they must not call the Stack, its
-	// connections or listeners, and must not block. Default nil.
+	// retransmission and timeout, with the sentence of the RFC that says so. Of a segment
+	// that reaches no connection its Observed knows the sockets and CLOSED, or LISTEN; a
+	// segment in a packet that a router passes on, or whose IP header is illegal, is no
+	// segment to the Stack. What a reset returns to LISTEN is the listener again, and ends with it.
+	// Its functions are called while the Stack's lock is held: they must
+	// not call the Stack, its connections or listeners, and must not block. Default nil.
 	Trace *tcp.Trace
+	// TraceFault, when set, is told of each packet dropped because it is illegal, among them
+	// segments whose checksum is wrong, and what is wrong with it. It is called as Trace's
+	// functions are, and must not keep the packet. Default nil.
+	TraceFault func(now tcp.Time, packet []byte, fault wire.Fault)
 }
 
 // Resolver turns a host name into addresses. network is "ip", "ip4" or "ip6". Errors
@@ -130,6 +137,7 @@ func (c *Config) host() (host.Config, error) {
 		NoTimestamps: c.NoTimestamps, NoSACK: c.NoSACK, NoWindowScale: c.NoWindowScale,
 		Trace: c.Trace,
 	}
+	s.Fault = c.TraceFault
 	c.Limits.set(s)
 	if isn := c.ISN; isn != nil {
 		s.TCP.ISN = func(_ tcp.Time, flow wire.Flow) seq.Num {

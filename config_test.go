@@ -3,9 +3,11 @@ package vitro_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/netip"
+	"slices"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -14,6 +16,7 @@ import (
 	"github.com/vitro-net/vitro"
 	"github.com/vitro-net/vitro/link"
 	"github.com/vitro-net/vitro/seq"
+	"github.com/vitro-net/vitro/tcp"
 	"github.com/vitro-net/vitro/wire"
 )
 
@@ -267,4 +270,32 @@ func TestKeepAliveConfig(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Trace hears of a segment that no connection wanted, TraceFault of one that was damaged.
+func TestConfigTrace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		la, lb := link.Pair(0)
+		first := link.Nth(1, link.TCP(wire.SYN, 0))
+		damaged := link.Fault(la, link.FaultConfig{Rule: link.When(first, link.Verdict{Corrupt: true})})
+		var told []string
+		c := vitro.Config{
+			Trace: &tcp.Trace{Drop: func(c tcp.Observed, _ tcp.Time, seg *wire.Segment, rule tcp.Rule) {
+				told = append(told, fmt.Sprintf("%v, %v: %v", c.State(), seg.Flags, rule))
+			}},
+			TraceFault: func(_ tcp.Time, packet []byte, fault wire.Fault) {
+				told = append(told, fmt.Sprintf("version %d: %v", wire.Version(packet), fault))
+			},
+		}
+		a, _ := join(t, c, damaged, lb)
+		_, err := a.Dial("tcp", "10.0.0.2:9")
+		wantErr(t, "Dial to nobody", err, syscall.ECONNREFUSED)
+		want := []string{
+			"version 4: " + wire.FaultIPChecksum.String(),
+			"CLOSED, SYN: " + tcp.RuleNoConnection.String(),
+		}
+		if !slices.Equal(told, want) {
+			t.Errorf("told %q; want %q", told, want)
+		}
+	})
 }

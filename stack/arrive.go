@@ -27,37 +27,35 @@ func (s *Stack) arrive(now tcp.Time, n *netif, p *wire.Packet) {
 		fault = wire.FaultNone
 	}
 	if fault != wire.FaultNone && !ip.Problem {
-		s.stats.Faults[fault]++
+		s.fault(now, p.Bytes(), fault)
 		return
 	}
 	if rule := s.martian(n, ip); rule != 0 {
-		s.drop(rule)
+		s.discardPacket(now, ip, rule)
 		return
 	}
 	own := s.isOwn(&ip.Dst)
 	switch {
 	case fault != wire.FaultNone:
-		s.stats.Faults[fault]++
+		s.fault(now, p.Bytes(), fault)
 		if own || ip.Dst.IsMulticast() {
 			s.tellProblem(now, ip)
 		}
 	case ip.SourceRoute:
 		// RFC 7126 section 4.3: routers and hosts "should, by default, drop".
-		s.drop(tcp.RuleSourceRoute)
+		s.discardPacket(now, ip, tcp.RuleSourceRoute)
 	case own && ip.Fragment:
 		s.reassemble(now, n, ip)
 	case own:
 		s.deliver(now, n, ip, p.Sum, p.GSO)
 	case ip.Dst.IsMulticast() || s.isBroadcast(&ip.Dst):
-		s.drop(tcp.RuleMartian) // MUST-57; nothing else here is for many hosts either
+		s.discardPacket(now, ip, tcp.RuleMartian) // MUST-57; nothing else here is for many hosts either
 	case s.cfg.Forward:
 		s.forward(now, n, ip, p)
 	default:
-		s.drop(tcp.RuleNotOurs)
+		s.discardPacket(now, ip, tcp.RuleNotOurs)
 	}
 }
-
-func (s *Stack) drop(rule tcp.Rule) { s.stats.Rules[rule]++ }
 
 // martian returns the rule by which a packet is dropped for its addresses, or none: RFC
 // 1122 section 3.2.1.3, which holds for "all incoming segments, not just SYNs" (RFC 9293
@@ -85,7 +83,7 @@ func isReserved(a *wire.Addr) bool { return a.Is4() && (a[12] == 0 || a[12] >= 2
 func (s *Stack) reassemble(now tcp.Time, n *netif, ip *wire.IP) {
 	whole, fault := s.frags.Add(int64(now), ip)
 	if fault != wire.FaultNone {
-		s.stats.Faults[fault]++
+		s.fault(now, ip.Packet, fault)
 		if ip.Problem {
 			s.tellProblem(now, ip)
 		}
@@ -96,7 +94,7 @@ func (s *Stack) reassemble(now tcp.Time, n *netif, ip *wire.IP) {
 	}
 	s.stats.Reassembled++
 	if fault = wire.ParseIP(whole, ip); fault != wire.FaultNone || ip.Fragment {
-		s.stats.Faults[fault]++
+		s.fault(now, whole, fault)
 		if ip.Problem {
 			s.tellProblem(now, ip)
 		}
@@ -113,7 +111,7 @@ func (s *Stack) expireFragments(now tcp.Time) {
 		if !expired {
 			return
 		}
-		s.stats.Faults[wire.FaultFragmentTimeout]++
+		s.fault(now, first, wire.FaultFragmentTimeout)
 		if first == nil || wire.ParseIP(first, &s.ip) != wire.FaultNone {
 			// ParseIP finds fault with a fragment whose length field says more than is there.
 			continue
@@ -142,17 +140,17 @@ func (s *Stack) deliver(now tcp.Time, n *netif, ip *wire.IP, sum wire.Checksum, 
 
 func (s *Stack) arriveTCP(now tcp.Time, n *netif, ip *wire.IP, sum wire.Checksum, gso uint16) {
 	if f := wire.VerifyTCP(ip, sum); f != wire.FaultNone {
-		s.stats.Faults[f]++
+		s.fault(now, ip.Packet, f)
 		return
 	}
 	seg := &s.seg
 	if f := wire.ParseTCP(ip.Payload, seg); f != wire.FaultNone {
-		s.stats.Faults[f]++
+		s.fault(now, ip.Packet, f)
 		return
 	}
 	flow, f := ip.Flow()
 	if f != wire.FaultNone {
-		s.stats.Faults[f]++
+		s.fault(now, ip.Packet, f)
 		return
 	}
 	seg.TC, seg.HopLimit, seg.GSO = ip.TC, ip.HopLimit, gso
@@ -169,7 +167,7 @@ func (s *Stack) arriveTCP(now tcp.Time, n *netif, ip *wire.IP, sum wire.Checksum
 		s.arriveListen(now, n, l, &flow, seg)
 		return
 	}
-	s.drop(tcp.RuleNoConnection)
+	s.discardStray(now, &flow, tcp.Closed, seg, tcp.RuleNoConnection)
 	s.reset(now, &flow, seg)
 }
 
@@ -180,12 +178,12 @@ func (s *Stack) arriveConn(now tcp.Time, n *netif, c *Conn, seg *wire.Segment) {
 		return
 	case c.inQueue == inHalfOpen && c.listener.full() && seg.Flags&(wire.ACK|wire.RST) == wire.ACK:
 		// It may not become established yet: the peer will say it again.
-		s.drop(tcp.RuleBacklogFull)
+		s.discard(now, &c.tcp, seg, tcp.RuleBacklogFull)
 		return
 	case c.inQueue == inHalfOpen && s.preferCookie(now, n, c, seg):
 		return
 	case c.reused.until != 0 && c.tcp.State() == tcp.SynSent && c.stale(now, seg):
-		s.drop(tcp.RulePAWS)
+		s.discard(now, &c.tcp, seg, tcp.RulePAWS)
 		return
 	}
 	c.tcp.Arrive(now, seg)
@@ -202,7 +200,7 @@ func (s *Stack) reset(now tcp.Time, flow *wire.Flow, seg *wire.Segment) {
 		return
 	}
 	if !s.resets.take(now, &flow.Remote) {
-		s.drop(tcp.RuleLimited)
+		s.count(tcp.RuleLimited)
 		return
 	}
 	s.stats.Resets++

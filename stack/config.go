@@ -31,8 +31,15 @@ const (
 // an attacker must not know; each other zero field means its default.
 type Config struct {
 	// TCP is what all connections share. When its Secret is zero, one is derived from
-	// Secret here. Its Trace is called as its owner set it.
+	// Secret here. Its Trace is told by all connections, and by the stack: of each segment
+	// that it drops before or beside a connection, for an Observed in CLOSED, or in LISTEN,
+	// without a Status; and of each record in TIME-WAIT that ends or comes back.
 	TCP tcp.Config
+	// Fault, when set, is told of each packet dropped because it is illegal, its checksum
+	// wrong among others, and what is wrong with it. The packet is in force for the call only;
+	// where a datagram has missed fragments for too long it is what has come of it, or nil. Like
+	// the functions of a Trace it must not call the stack.
+	Fault func(now tcp.Time, packet []byte, fault wire.Fault)
 
 	// HopLimit of all packets whose connection has set none (MUST-49). Default 64.
 	HopLimit uint8

@@ -275,7 +275,7 @@ func (s *Stack) unlist(c *Conn) {
 
 // settle is called when a connection has sent what it had to. It frees what nobody wants
 // any more.
-func (s *Stack) settle(c *Conn) {
+func (s *Stack) settle(now tcp.Time, c *Conn) {
 	if !c.released {
 		return
 	}
@@ -283,7 +283,7 @@ func (s *Stack) settle(c *Conn) {
 	case tcp.Closed, tcp.Listen:
 		s.free(c)
 	case tcp.TimeWait:
-		s.keepTimeWait(c)
+		s.keepTimeWait(now, c)
 	case tcp.SynSent, tcp.SynReceived, tcp.Established, tcp.FinWait1, tcp.FinWait2, tcp.CloseWait, tcp.Closing, tcp.LastAck:
 	}
 }

@@ -127,16 +127,20 @@ func (s *Stack) ofCookie(now tcp.Time, l *Listener, flow *wire.Flow, seg *wire.S
 // then it has made the connection, or is dropped in silence.
 func (s *Stack) arriveCookie(now tcp.Time, n *netif, l *Listener, flow *wire.Flow, seg *wire.Segment) bool {
 	related, valid := s.ofCookie(now, l, flow, seg)
-	if !valid {
+	switch {
+	case related && !valid:
+		s.discardStray(now, flow, tcp.Listen, seg, tcp.RuleBadCookie)
+		return true
+	case !valid:
 		if now < l.cookies {
-			s.drop(tcp.RuleBadCookie)
+			s.count(tcp.RuleBadCookie) // and dropped as any ACK
 		}
-		return related
+		return false
 	}
 	iss, irs := seg.Ack-1, seg.Seq-1
 	s.stats.CookiesValid++
 	if l.full() || s.all.n >= s.cfg.MaxConnections {
-		s.drop(tcp.RuleBacklogFull)
+		s.discardStray(now, flow, tcp.Listen, seg, tcp.RuleBacklogFull)
 		return true
 	}
 	c := s.newChild(now, n, l, flow)
@@ -173,11 +177,14 @@ func (s *Stack) preferCookie(now tcp.Time, n *netif, c *Conn, seg *wire.Segment)
 	if !related || c.tcp.SndNxt() == seg.Ack {
 		return false
 	}
-	if valid {
-		l.leave(c)
-		c.released = true
-		s.free(c)
-		s.arriveCookie(now, n, l, &flow, seg)
+	if !valid {
+		s.discard(now, &c.tcp, seg, tcp.RuleBadCookie)
+		return true
 	}
+	l.leave(c)
+	c.released = true
+	_ = c.tcp.Abort(now) // it exists, and has no turn to send the reset
+	s.free(c)
+	s.arriveCookie(now, n, l, &flow, seg)
 	return true
 }

@@ -44,7 +44,7 @@ func (s *Stack) Dial(now tcp.Time, local, remote netip.AddrPort, opts ConnOption
 	at, reuse := s.waiting.find(&flow)
 	if reuse {
 		old = s.waiting.slab[at].TimeWaitRecord
-		s.removeTimeWait(at)
+		s.endTimeWait(now, at, tcp.RuleReopen)
 	}
 	c := s.newConn(now, flow, n)
 	c.setOptions(now, &opts)

@@ -10,7 +10,7 @@ import (
 // the packet is told when it dies.
 func (s *Stack) forward(now tcp.Time, in *netif, ip *wire.IP, p *wire.Packet) {
 	if isLinkLocal(&ip.Src) || isLinkLocal(&ip.Dst) {
-		s.drop(tcp.RuleNotOurs)
+		s.discardPacket(now, ip, tcp.RuleNotOurs)
 		return
 	}
 	if ip.HopLimit <= 1 {
@@ -41,7 +41,7 @@ func (s *Stack) forward(now tcp.Time, in *netif, ip *wire.IP, p *wire.Packet) {
 		s.stats.TooBig++
 		return
 	}
-	s.passOn(ip, p, out, whole)
+	s.passOn(now, ip, p, out, whole)
 }
 
 // passes reports whether a packet in which ParseIP has found a fault is to be forwarded all
@@ -53,7 +53,7 @@ func (s *Stack) passes(ip *wire.IP) bool {
 }
 
 // passOn sends a packet, of which the largest piece to be cut has whole octets, by out.
-func (s *Stack) passOn(ip *wire.IP, p *wire.Packet, out *netif, whole int) {
+func (s *Stack) passOn(now tcp.Time, ip *wire.IP, p *wire.Packet, out *netif, whole int) {
 	size := len(ip.Packet)
 	super := size > out.cfg.MTU && whole <= out.cfg.MTU
 	offload := super && out.cfg.ChecksumOffload && size <= out.cfg.MaxSuper
@@ -61,12 +61,12 @@ func (s *Stack) passOn(ip *wire.IP, p *wire.Packet, out *netif, whole int) {
 		s.big = append(s.big[:0], ip.Packet...)
 		sum := hop(s.big, p.Sum, false)
 		if sum == wire.ChecksumNone && super && wire.VerifyTCP(ip, p.Sum) != wire.FaultNone {
-			s.stats.Faults[wire.FaultTCPChecksum]++ // cut, it would look sound
+			s.fault(now, ip.Packet, wire.FaultTCPChecksum) // cut, it would look sound
 			return
 		}
 		s.stats.Forwarded++
 		if super {
-			s.split(s.big, p.GSO, out)
+			s.split(now, s.big, p.GSO, out)
 		} else {
 			s.fragment(out, s.big)
 		}
@@ -84,7 +84,7 @@ func (s *Stack) passOn(ip *wire.IP, p *wire.Packet, out *netif, whole int) {
 	}
 	if super && sum == wire.ChecksumNone {
 		if f := wire.VerifyTCP(ip, p.Sum); f != wire.FaultNone {
-			s.stats.Faults[f]++
+			s.fault(now, ip.Packet, f)
 			return
 		}
 		sum = wire.ChecksumPartial
@@ -115,10 +115,10 @@ func hop(b []byte, sum wire.Checksum, offload bool) wire.Checksum {
 }
 
 // split cuts a super-segment for a link that does not.
-func (s *Stack) split(b []byte, gso uint16, out *netif) {
+func (s *Stack) split(now tcp.Time, b []byte, gso uint16, out *netif) {
 	var sp wire.Splitter
 	if f := sp.Start(b, gso); f != wire.FaultNone {
-		s.stats.Faults[f]++
+		s.fault(now, b, f)
 		return
 	}
 	for sp.Left() > 0 {

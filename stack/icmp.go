@@ -11,7 +11,7 @@ import (
 func (s *Stack) arriveICMP(now tcp.Time, ip *wire.IP) {
 	var m wire.ICMPMessage
 	if f := wire.ParseICMP(ip, &m); f != wire.FaultNone {
-		s.stats.Faults[f]++
+		s.fault(now, ip.Packet, f)
 		return
 	}
 	s.stats.ICMPIn[m.Kind]++
@@ -35,7 +35,7 @@ func (s *Stack) echo(now tcp.Time, ip *wire.IP, m *wire.ICMPMessage) {
 		return
 	}
 	if !s.echoes.take(now, &ip.Src) {
-		s.drop(tcp.RuleLimited)
+		s.count(tcp.RuleLimited)
 		return
 	}
 	reply := wire.ICMPMessage{Kind: wire.ICMPEchoReply, ID: m.ID, Seq: m.Seq, Body: m.Body}
@@ -47,7 +47,7 @@ func (s *Stack) echo(now tcp.Time, ip *wire.IP, m *wire.ICMPMessage) {
 func (s *Stack) arriveICMPError(now tcp.Time, ip *wire.IP, m *wire.ICMPMessage) {
 	var q wire.Quote
 	if f := wire.ParseQuote(m.Body, ip.V6, &q); f != wire.FaultNone {
-		s.stats.Faults[f]++
+		s.fault(now, ip.Packet, f)
 		return
 	}
 	if q.Proto != wire.ProtoTCP || !q.HasSeq {

@@ -277,16 +277,16 @@ func (s *Stack) newChild(now tcp.Time, n *netif, l *Listener, flow *wire.Flow) *
 func (s *Stack) arriveListen(now tcp.Time, n *netif, l *Listener, flow *wire.Flow, seg *wire.Segment) {
 	switch {
 	case seg.Flags&wire.RST != 0: // first
-		s.drop(tcp.RuleListenReset)
+		s.discardStray(now, flow, tcp.Listen, seg, tcp.RuleListenReset)
 	case seg.Flags&wire.ACK != 0: // second
 		if !s.arriveCookie(now, n, l, flow, seg) {
-			s.drop(tcp.RuleListenAck)
+			s.discardStray(now, flow, tcp.Listen, seg, tcp.RuleListenAck)
 			s.reset(now, flow, seg)
 		}
 	case seg.Flags&wire.SYN == 0: // fourth
-		s.drop(tcp.RuleListenOther)
+		s.discardStray(now, flow, tcp.Listen, seg, tcp.RuleListenOther)
 	case flow.RemotePort == 0 || l.full() || s.all.n >= s.cfg.MaxConnections:
-		s.drop(tcp.RuleBacklogFull)
+		s.discardStray(now, flow, tcp.Listen, seg, tcp.RuleBacklogFull)
 	case l.crowded():
 		s.sendCookie(now, n, l, flow, seg)
 	default: // third
@@ -324,8 +324,8 @@ func (l *Listener) forget(now tcp.Time, c *Conn) {
 }
 
 // unanswered drops a half-open connection, of which a timer has run out, when its SYN,ACK
-// has been sent again as often as Config.SynAckRetries says, and waited for. It reports
-// whether it has; nobody is told, and the peer gets no reset.
+// has been sent again as often as Config.SynAckRetries says, and waited for: the machine ends it
+// by its user timeout. It reports whether it has; no user is told, and the peer gets no reset.
 //
 // R2 of three minutes (MUST-23) is for "An attempt to open a TCP connection", of which the
 // application learns the end: here that is the peer's. It says its SYN again for so long, and
@@ -335,8 +335,11 @@ func (l *Listener) unanswered(now tcp.Time, c *Conn) bool {
 	if int(c.tcp.Status().Retransmissions) < l.stack.cfg.SynAckRetries {
 		return false
 	}
-	l.stack.stats.HalfOpenTimedOut++
-	l.forget(now, c)
-	l.stack.free(c)
+	s := l.stack
+	s.stats.HalfOpenTimedOut++
+	c.tcp.SetUserTimeout(1)
+	c.tcp.Timeout(now)
+	s.signals(now, c) // the listener forgets it
+	s.free(c)         // before Output can send a reset
 	return true
 }

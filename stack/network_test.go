@@ -21,7 +21,9 @@ func TestBadNetwork(t *testing.T) {
 		random := rand.New(rand.NewPCG(seed, 9))
 		cfg := config()
 		cfg.HalfOpen = 3
-		p := newPair(t, config(), cfg)
+		cfgA := config()
+		told := []*told{tell(t, &cfgA), tell(t, &cfg)}
+		p := newPair(t, cfgA, cfg)
 		p.lose = func(from int, pkt *wire.Packet) bool {
 			if random.IntN(10) == 0 { // again, a little later
 				p.wire = append(p.wire, flight{p.now.Add(delay), 1 - from, wire.Packet{Buf: slices.Clone(pkt.Buf), Head: pkt.Head, GSO: pkt.GSO, Sum: pkt.Sum}})
@@ -83,7 +85,8 @@ func TestBadNetwork(t *testing.T) {
 			t.Error("no cookie was sent: the test tests less than it says")
 		}
 		p.run(20 * time.Minute)
-		for _, s := range p.ends {
+		for i, s := range p.ends {
+			told[i].left()
 			checkCounters(t, s)
 			if st := s.Stats(); st.Connections+st.TimeWait+st.Buffers+st.HalfOpen+st.Orphans != 0 || s.Deadline() != tcp.Never {
 				t.Errorf("seed %d: left over: %+v", seed, st)

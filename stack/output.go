@@ -100,7 +100,7 @@ func (s *Stack) outputConn(now tcp.Time, c *Conn, b *Batch) {
 		s.dirty.push(c)
 		return
 	}
-	s.settle(c)
+	s.settle(now, c)
 }
 
 // putSegment writes the packet of seg to b, which has room for it, or to the loop, and

@@ -10,7 +10,7 @@ func (s *Stack) AbortAll(now tcp.Time) {
 		s.touch(now, c)
 	}
 	for s.waiting.first != none {
-		s.removeTimeWait(s.waiting.first)
+		s.endTimeWait(now, s.waiting.first, tcp.RuleAbortClosing)
 	}
 }
 

@@ -49,6 +49,7 @@ type Stack struct {
 	fragmented uint64
 
 	stats Stats
+	user  tcp.Trace // the owner's
 
 	// Scratch of Arrive and Output, so that neither allocates.
 	ip      wire.IP

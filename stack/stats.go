@@ -14,7 +14,8 @@ type Stats struct {
 	SegmentsIn, SegmentsOut uint64
 	// Faults counts packets dropped because they are illegal, by fault.
 	Faults [wire.NumFaults]uint64
-	// Rules counts segments dropped, by the rule that drops them.
+	// Rules counts segments dropped, by the rule that drops them; also, by tcp.RuleLimited,
+	// answers that were not sent and, by tcp.RuleReopen, SYNs in place of records in TIME-WAIT.
 	Rules [tcp.NumRules]uint64
 	// NoInterface counts packets from an interface that is gone, NoRoute what could not be
 	// sent, QueueFull answers and forwarded packets beyond Config.MaxQueued.
@@ -98,27 +99,4 @@ func compareFlows(a, b *wire.Flow) int {
 	return cmp.Or(
 		slices.Compare(a.Local[:], b.Local[:]), cmp.Compare(a.LocalPort, b.LocalPort),
 		slices.Compare(a.Remote[:], b.Remote[:]), cmp.Compare(a.RemotePort, b.RemotePort))
-}
-
-// countRules puts the stack's counters in front of the Trace that its owner has set.
-func (s *Stack) countRules() {
-	var user tcp.Trace
-	if s.cfg.TCP.Trace != nil {
-		user = *s.cfg.TCP.Trace
-	}
-	trace := user
-	trace.Drop = func(c tcp.Observed, now tcp.Time, seg *wire.Segment, rule tcp.Rule) {
-		s.stats.Rules[rule]++
-		if user.Drop != nil {
-			user.Drop(c, now, seg, rule)
-		}
-	}
-	trace.Become = func(c tcp.Observed, now tcp.Time, from, to tcp.State, rule tcp.Rule) {
-		s.stats.States[from]--
-		s.stats.States[to]++
-		if user.Become != nil {
-			user.Become(c, now, from, to, rule)
-		}
-	}
-	s.cfg.TCP.Trace = &trace
 }

@@ -32,7 +32,7 @@ func (s *Stack) tell(now tcp.Time, ip *wire.IP, m *wire.ICMPMessage) {
 		}
 	}
 	if !s.errors.take(now, &ip.Src) {
-		s.drop(tcp.RuleLimited)
+		s.count(tcp.RuleLimited)
 		return
 	}
 	m.Body = ip.Packet

@@ -110,32 +110,45 @@ func (w *waitTable) deadline() tcp.Time {
 }
 
 // keepTimeWait leaves a record of c, which is in TIME-WAIT and wanted by nobody, and frees c.
-func (s *Stack) keepTimeWait(c *Conn) {
+func (s *Stack) keepTimeWait(now tcp.Time, c *Conn) {
 	r, ok := c.tcp.TimeWait()
 	if !ok {
 		return
 	}
 	s.free(c)
 	if c.detached {
-		return // another connection has its sockets
+		// Another connection has its sockets.
+		s.tellRecord(now, &r.Flow, tcp.TimeWait, tcp.Closed, tcp.RuleReopen)
+		return
 	}
-	s.addTimeWait(&r)
+	s.addTimeWait(now, &r)
 }
 
-func (s *Stack) addTimeWait(r *tcp.TimeWaitRecord) {
+func (s *Stack) addTimeWait(now tcp.Time, r *tcp.TimeWaitRecord) {
 	if s.waiting.len() >= s.cfg.MaxTimeWait {
 		s.stats.TimeWaitEvicted++
-		s.removeTimeWait(s.waiting.first)
+		s.endTimeWait(now, s.waiting.first, tcp.RuleReclaim)
 	}
 	s.waiting.add(r)
 	s.stats.States[tcp.TimeWait]++
 }
 
-func (s *Stack) removeTimeWait(i int32) {
+// endTimeWait ends a record before its time.
+func (s *Stack) endTimeWait(now tcp.Time, i int32, rule tcp.Rule) {
 	flow := s.waiting.slab[i].Flow
 	s.waiting.remove(i)
 	s.giveUp(flow)
 	s.stats.States[tcp.TimeWait]--
+	s.tellRecord(now, &flow, tcp.TimeWait, tcp.Closed, rule)
+}
+
+// forgetRecord takes away a record whose machine has entered CLOSED: it has counted TIME-WAIT
+// down and CLOSED up.
+func (s *Stack) forgetRecord(i int32) {
+	flow := s.waiting.slab[i].Flow
+	s.waiting.remove(i)
+	s.giveUp(flow)
+	s.stats.States[tcp.Closed]--
 }
 
 // hydrate makes the record s.scratch.
@@ -159,8 +172,8 @@ func (s *Stack) arriveTimeWait(now tcp.Time, n *netif, i int32, seg *wire.Segmen
 		s.answer(&flow, &s.seg)
 	}
 	after, ok := s.scratch.TimeWait()
-	if !ok {
-		s.removeTimeWait(i)
+	if !ok { // the machine has told why
+		s.forgetRecord(i)
 		return
 	}
 	moved := after.Until != r.Until
@@ -176,11 +189,8 @@ func (s *Stack) expireTimeWait(now tcp.Time) {
 	for s.waiting.deadline() <= now {
 		i := s.waiting.first
 		s.hydrate(now, i)
-		s.stats.States[tcp.Closed]--
-		s.scratch.Timeout(now) // counts TIME-WAIT down and CLOSED up
-		flow := s.waiting.slab[i].Flow
-		s.waiting.remove(i)
-		s.giveUp(flow)
+		s.scratch.Timeout(now)
+		s.forgetRecord(i)
 	}
 }
 
@@ -224,16 +234,16 @@ func (s *Stack) reopenConn(now tcp.Time, n *netif, c *Conn, syn *wire.Segment) b
 
 func (s *Stack) reopen(now tcp.Time, n *netif, l *Listener, r tcp.TimeWaitRecord, old *Conn, syn *wire.Segment) {
 	if !l.mayReopen() {
-		s.drop(tcp.RuleBacklogFull)
+		s.discardStray(now, &r.Flow, tcp.TimeWait, syn, tcp.RuleBacklogFull)
 		return
 	}
 	if old != nil {
 		s.unlist(old)
 		old.detached = true
 	} else if i, ok := s.waiting.find(&r.Flow); ok {
-		s.removeTimeWait(i)
+		s.endTimeWait(now, i, tcp.RuleReopen)
 	}
-	s.drop(tcp.RuleReopen)
+	s.count(tcp.RuleReopen)
 	c := s.newChild(now, n, l, &r.Flow)
 	c.before = &before{r, old}
 	l.reopened++
@@ -254,7 +264,8 @@ func (s *Stack) goBack(now tcp.Time, b *before) {
 		return
 	}
 	if b.record.Until > now {
-		s.addTimeWait(&b.record)
+		s.addTimeWait(now, &b.record)
+		s.tellRecord(now, &b.record.Flow, tcp.Closed, tcp.TimeWait, tcp.RuleTimeWaitRecord)
 	}
 }
 

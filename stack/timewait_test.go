@@ -24,13 +24,23 @@ type ended struct {
 	sndNxt, rcvNxt uint32
 	at             tcp.Time // when TIME-WAIT began
 	stamps         bool
+	become         func(from, to tcp.State, rule tcp.Rule)
 }
+
+// trace has f told of each change of state from now on.
+func (e *ended) trace(f func(from, to tcp.State, rule tcp.Rule)) { e.become = f }
 
 func timeWait(t *testing.T, stamps, release bool) *ended {
 	cfg := config()
 	// The clock of initial sequence numbers has not gone on: the floor must do it.
 	cfg.TCP.ISN = func(tcp.Time, wire.Flow) seq.Num { return 77000 }
-	e := &ended{seat: newSeat(t, cfg), stamps: stamps}
+	e := &ended{stamps: stamps}
+	cfg.TCP.Trace = &tcp.Trace{Become: func(_ tcp.Observed, _ tcp.Time, from, to tcp.State, rule tcp.Rule) {
+		if e.become != nil {
+			e.become(from, to, rule)
+		}
+	}}
+	e.seat = newSeat(t, cfg)
 	var err error
 	if e.l, err = e.s.Listen(local4, 0, stack.ListenOptions{}); err != nil {
 		t.Fatal(err)
