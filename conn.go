@@ -29,9 +29,14 @@ var (
 
 func (c *Conn) ok() bool { return c != nil && c.c != nil }
 
-// fail makes of err what package net returns: call is the system call it would name.
+// wrap puts err, with whatever it wraps, into what package net returns.
+func (c *Conn) wrap(op string, err error) error {
+	return &net.OpError{Op: op, Net: c.network, Source: c.LocalAddr(), Addr: c.RemoteAddr(), Err: err}
+}
+
+// fail makes of the host's err what package net returns: call is the system call it would name.
 func (c *Conn) fail(op, call string, err error) error {
-	return &net.OpError{Op: op, Net: c.network, Source: c.LocalAddr(), Addr: c.RemoteAddr(), Err: cause(call, err)}
+	return c.wrap(op, cause(call, err))
 }
 
 // Read reads what has arrived, and waits until there is something. At the end of what the
@@ -86,26 +91,27 @@ type (
 )
 
 // ReadFrom writes what r gives until its io.EOF, which is no error here, and returns how many
-// octets were queued.
+// octets were queued. An error of r is in the error, as it is.
 func (c *Conn) ReadFrom(r io.Reader) (int64, error) {
 	if !c.ok() {
 		return 0, syscall.EINVAL
 	}
 	n, err := host.Copy(plainWriter{c}, r)
 	if err != nil {
-		err = c.fail("readfrom", "", err)
+		err = c.wrap("readfrom", err)
 	}
 	return n, err
 }
 
 // WriteTo writes what arrives to w until the end of it, and returns how many octets w took.
+// An error of w is in the error, as it is.
 func (c *Conn) WriteTo(w io.Writer) (int64, error) {
 	if !c.ok() {
 		return 0, syscall.EINVAL
 	}
 	n, err := host.Copy(w, plainReader{c})
 	if err != nil {
-		err = c.fail("writeto", "", err)
+		err = c.wrap("writeto", err)
 	}
 	return n, err
 }

@@ -87,7 +87,7 @@ func (d *Dialer) DialTCP(ctx context.Context, network, address string) (*Conn, e
 	}
 	addrs, err := d.Stack.resolve(ctx, network, address, false)
 	if err != nil {
-		return nil, &net.OpError{Op: "dial", Net: network, Err: cause("", err)}
+		return nil, &net.OpError{Op: "dial", Net: network, Err: err}
 	}
 	local, err := d.local(addrs[0])
 	if err != nil {

@@ -2,7 +2,6 @@ package vitro
 
 import (
 	"context"
-	"errors"
 	"net"
 	"os"
 	"syscall"
@@ -10,18 +9,19 @@ import (
 	"github.com/vitro-net/vitro/host"
 )
 
-// cause returns err as package net puts it into its OpError: an errno with the name of the
-// system call that it would come from.
+// cause returns an error of package host as package net puts it into its OpError: an errno with
+// the name of the system call that it would come from. The host wraps none of them: what wraps
+// one is another's error (of a link, a reader, a Resolver), and stays as it is.
 func cause(call string, err error) error {
-	var errno syscall.Errno
-	switch {
-	case errors.Is(err, host.ErrClosed):
+	switch err {
+	case host.ErrClosed: //nolint:errorlint // for that reason
 		return net.ErrClosed
-	case errors.Is(err, context.Canceled):
+	case context.Canceled:
 		return canceled{}
-	case errors.Is(err, context.DeadlineExceeded):
+	case context.DeadlineExceeded:
 		return timedOut{}
-	case call != "" && errors.As(err, &errno):
+	}
+	if errno, ok := err.(syscall.Errno); ok && call != "" { //nolint:errorlint // and here
 		return os.NewSyscallError(call, errno)
 	}
 	return err
