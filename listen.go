@@ -15,7 +15,8 @@ import (
 // with "tcp"; port 0 is a port that the Stack chooses. Keep-alives are on in what is
 // accepted, as with package net; see [ListenConfig].
 //
-// Errors are *net.OpError: EADDRINUSE, EADDRNOTAVAIL for an address that is not the Stack's or
+// Errors are *net.OpError: EADDRINUSE where a listener on that port has the address, or one of
+// them, as with Linux; EADDRNOTAVAIL for an address that is not the Stack's or
 // when no port is left, net.ErrClosed, and those of names as from Dial.
 //
 // The listener is a *Listener; ListenTCP is the same with that type.

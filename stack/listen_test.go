@@ -22,9 +22,10 @@ func TestListenErrors(t *testing.T) {
 	}{
 		{"10.0.0.1:80", stack.ListenOptions{}, nil},
 		{"10.0.0.1:80", stack.ListenOptions{}, stack.ErrAddrInUse},
-		{"0.0.0.0:80", stack.ListenOptions{}, nil}, // less specific
-		{"[::]:80", stack.ListenOptions{}, nil},    // IPv4's any is taken: IPv6 alone
+		{"0.0.0.0:80", stack.ListenOptions{}, stack.ErrAddrInUse}, // 10.0.0.1 is one of any
+		{"[::]:80", stack.ListenOptions{}, stack.ErrAddrInUse},
 		{"[2001:db8::1]:80", stack.ListenOptions{}, nil},
+		{"[::]:80", stack.ListenOptions{V6Only: true}, stack.ErrAddrInUse},
 		{"[::]:81", stack.ListenOptions{}, nil},
 		{"0.0.0.0:81", stack.ListenOptions{}, stack.ErrAddrInUse}, // :: has it
 		{"[::]:82", stack.ListenOptions{V6Only: true}, nil},
@@ -45,7 +46,7 @@ func TestListenErrors(t *testing.T) {
 	}
 	dual.Close(x.now)
 	for _, at := range []string{"0.0.0.0:90", "[::]:90"} {
-		if _, err := x.s.Listen(mustAP(at), 0, stack.ListenOptions{}); err != nil {
+		if _, err := x.s.Listen(mustAP(at), 0, stack.ListenOptions{V6Only: true}); err != nil {
 			t.Errorf("Listen %s after a Close: %v", at, err)
 		}
 	}
@@ -55,7 +56,7 @@ func TestListenErrors(t *testing.T) {
 	}
 }
 
-// The most specific listener has the SYN; a dual-stack one takes both versions.
+// Each SYN comes to the listener that has its address; a dual-stack one takes both versions.
 func TestWhoGetsTheSYN(t *testing.T) {
 	x := newSeat(t, config())
 	listen := func(at string, v6only bool) *stack.Listener {
@@ -65,15 +66,15 @@ func TestWhoGetsTheSYN(t *testing.T) {
 		}
 		return l
 	}
-	one4, any6 := listen("10.0.0.1:80", false), listen("[::]:80", false)
-	only6 := listen("[::]:81", true)
+	any6 := listen("[::]:80", false)
+	one4, only6 := listen("10.0.0.1:81", false), listen("[::]:81", true)
 	x.link(stack.InterfaceConfig{Prefixes: prefixes("10.2.0.1/24")})
 	for _, c := range []struct {
 		to   string
 		want *stack.Listener
 	}{
-		{"10.0.0.1:80", one4}, {"10.2.0.1:80", any6}, {"[2001:db8::1]:80", any6},
-		{"[2001:db8::1]:81", only6}, {"10.2.0.1:81", nil}, {"10.2.0.1:82", nil},
+		{"10.0.0.1:80", any6}, {"10.2.0.1:80", any6}, {"[2001:db8::1]:80", any6},
+		{"10.0.0.1:81", one4}, {"[2001:db8::1]:81", only6}, {"10.2.0.1:81", nil}, {"10.2.0.1:82", nil},
 	} {
 		from := peer4
 		if mustAP(c.to).Addr().Is6() {

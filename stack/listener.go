@@ -91,9 +91,10 @@ func (l *childList) remove(c *Conn) {
 
 // Listen is the passive OPEN of RFC 9293 section 3.10.1 for many connections. A local
 // address that is unspecified means any; port 0 means that the stack chooses. On :: a
-// listener takes IPv4 too, unless V6Only or another listener has that. Backlog is how many
-// established connections may wait for Accept; 0 or less: DefaultBacklog. Connections that
-// have the local port do not stand in its way (MUST-42).
+// listener takes IPv4 too, unless V6Only. Two on one port must have no address in common, so
+// that one on any address is alone with its port in its family, as with Linux. Backlog is how
+// many established connections may wait for Accept; 0 or less: DefaultBacklog. Connections
+// that have the local port do not stand in its way (MUST-42).
 //
 // Errors: ErrAddrInUse, ErrAddrNotAvailable, ErrNoPorts, ErrInvalidAddr.
 func (s *Stack) Listen(local netip.AddrPort, backlog int, opts ListenOptions) (*Listener, error) {
@@ -119,16 +120,50 @@ func (s *Stack) Listen(local netip.AddrPort, backlog int, opts ListenOptions) (*
 			return nil, ErrNoPorts
 		}
 	}
-	if s.listeners[l.at] != nil {
+	l.dual = l.at.addr == any6 && !opts.V6Only
+	if s.conflicts(l) {
 		return nil, ErrAddrInUse
 	}
 	s.listeners[l.at] = l
-	s.ports[l.at.port]++
-	if four := (socket{any4, l.at.port}); l.at.addr == any6 && !opts.V6Only && s.listeners[four] == nil {
-		l.dual = true
-		s.listeners[four] = l
+	if l.dual {
+		s.listeners[socket{any4, l.at.port}] = l
 	}
+	s.countPort(l, 1)
 	return l, nil
+}
+
+// conflicts reports whether a listener has an address in common with l.
+func (s *Stack) conflicts(l *Listener) bool {
+	n := s.ports[l.at.port]
+	switch {
+	case l.dual:
+		return n.four+n.six > 0
+	case l.at.addr == any4:
+		return n.four > 0
+	case l.at.addr == any6:
+		return n.six > 0
+	case l.at.addr.Is4():
+		return s.listeners[l.at] != nil || s.listeners[socket{any4, l.at.port}] != nil
+	}
+	return s.listeners[l.at] != nil || s.listeners[socket{any6, l.at.port}] != nil
+}
+
+// families counts listeners by the versions of IP they take; a dual one counts twice.
+type families struct{ four, six int }
+
+func (s *Stack) countPort(l *Listener, by int) {
+	n := s.ports[l.at.port]
+	if l.dual || l.at.addr.Is4() {
+		n.four += by
+	}
+	if !l.at.addr.Is4() {
+		n.six += by
+	}
+	if n == (families{}) {
+		delete(s.ports, l.at.port)
+		return
+	}
+	s.ports[l.at.port] = n
 }
 
 // listenPort chooses a port on which nobody listens.
@@ -145,7 +180,7 @@ func (s *Stack) listenPort() uint16 {
 }
 
 // listens reports whether somebody listens on the port, on whatever address.
-func (s *Stack) listens(port uint16) bool { return s.ports[port] > 0 }
+func (s *Stack) listens(port uint16) bool { return s.ports[port] != families{} }
 
 // Addr returns the local socket.
 func (l *Listener) Addr() netip.AddrPort {
@@ -211,8 +246,7 @@ func (l *Listener) Close(now tcp.Time) {
 	l.closed = true
 	s := l.stack
 	delete(s.listeners, l.at)
-	if s.ports[l.at.port]--; s.ports[l.at.port] == 0 {
-		delete(s.ports, l.at.port)
+	if s.countPort(l, -1); !s.listens(l.at.port) {
 		clear(s.full) // the port is one for everybody again
 	}
 	if l.dual {
@@ -250,7 +284,7 @@ func (l *Listener) mayReopen() bool {
 	return !l.full() && s.all.n < s.cfg.MaxConnections && l.reopened < max(l.limit, s.cfg.HalfOpen) && s.reopened < s.cfg.MaxHalfOpen
 }
 
-// findListener returns the listener for a SYN, the most specific first.
+// findListener returns the listener for a SYN, of which there is one at most.
 func (s *Stack) findListener(flow *wire.Flow) *Listener {
 	if l := s.listeners[socket{flow.Local, flow.LocalPort}]; l != nil {
 		return l

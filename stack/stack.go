@@ -23,7 +23,7 @@ type Stack struct {
 	conns     map[wire.Flow]*Conn
 	all       connList // every Conn that is not yet freed, oldest first
 	listeners map[socket]*Listener
-	ports     map[uint16]int // listeners by port
+	ports     map[uint16]families // listeners by port
 	wheel     wheel
 	due       []*timer
 	dirty     dirtyList
@@ -68,7 +68,7 @@ func New(cfg Config) *Stack {
 		own:       make(map[wire.Addr]*netif),
 		conns:     make(map[wire.Flow]*Conn),
 		listeners: make(map[socket]*Listener),
-		ports:     make(map[uint16]int),
+		ports:     make(map[uint16]families),
 	}
 	s.quiet = cfg.TCP
 	s.quiet.Trace = nil
