@@ -60,6 +60,11 @@ type Config struct {
 	// FIN. Default 60 s, as Linux; the RFC has none.
 	FinWait2Timeout time.Duration
 
+	// Congestion makes the congestion control of each connection: tcp.NewCubic (RFC 9438),
+	// tcp.NewReno (RFC 5681), or the user's. It is called under the Stack's lock. Default
+	// tcp.NewCubic; Conn.SetCongestion sets that of one connection.
+	Congestion func() tcp.Congestion
+
 	// KeepAliveOctet gives each keep-alive probe one octet of garbage, for peers that answer
 	// nothing less (RFC 9293 section 3.8.4, MAY-6). Default: none (SHLD-12).
 	KeepAliveOctet bool
@@ -133,6 +138,7 @@ func (c *Config) host() (host.Config, error) {
 		MSL: c.MSL, DelayedAck: c.DelayedAck, MinRTO: c.MinRTO, MaxRTO: c.MaxRTO,
 		UserTimeout: c.UserTimeout, SynTimeout: c.SynTimeout, R1: c.R1, FinWait2Timeout: c.FinWait2Timeout,
 		KeepAliveOctet: c.KeepAliveOctet, MinSendMSS: c.MinSendMSS,
+		Congestion:   c.Congestion,
 		NoDelay:      true, // as package net has it
 		NoTimestamps: c.NoTimestamps, NoSACK: c.NoSACK, NoWindowScale: c.NoWindowScale,
 		Trace: c.Trace,

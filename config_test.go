@@ -158,6 +158,45 @@ func TestConfigTimeouts(t *testing.T) {
 	})
 }
 
+// flat is a congestion control that keeps its window.
+type flat struct{ acks int }
+
+func (*flat) Name() string                                     { return "flat" }
+func (*flat) Start(tcp.Time, tcp.Window)                       {}
+func (*flat) Undo(tcp.Time, tcp.Window)                        {}
+func (*flat) Loss(_ tcp.Time, w tcp.Window, _ tcp.Loss) uint32 { return w.Cwnd }
+func (f *flat) Ack(_ tcp.Time, w tcp.Window, _ tcp.Acknowledgment) tcp.Window {
+	f.acks++
+	return w
+}
+
+// The congestion control is CUBIC, or the Config's, or the connection's own.
+func TestConfigCongestion(t *testing.T) { // MAY-18
+	synctest.Test(t, func(t *testing.T) {
+		a, b := pair(t, vitro.Config{})
+		c, _ := connect(t, a, b)
+		if got := c.Status().Congestion; got != "cubic" {
+			t.Errorf("it is %q", got)
+		}
+		a, b = pair(t, vitro.Config{Congestion: tcp.NewReno})
+		c, s := connect(t, a, b)
+		if got := c.Status().Congestion; got != "reno" {
+			t.Errorf("it is %q", got)
+		}
+		own := new(flat)
+		if err := c.SetCongestion(own); err != nil {
+			t.Fatal(err)
+		}
+		before := c.Status().Cwnd
+		go io.Copy(io.Discard, s)
+		c.Write(make([]byte, 1<<20))
+		synctest.Wait()
+		if st := c.Status(); st.Congestion != "flat" || st.Cwnd != before || own.acks == 0 {
+			t.Errorf("%q has seen %d ACKs; cwnd goes from %d to %d", st.Congestion, own.acks, before, st.Cwnd)
+		}
+	})
+}
+
 // Who has been left, and who has never been there, does not stay.
 func TestConfigLives(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -245,6 +245,13 @@ func (c *Conn) SetReport(f func(Report)) error {
 	return c.set(func(h *host.Conn) error { return h.SetReport(f) })
 }
 
+// SetCongestion gives the connection a congestion control of its own, from now on; cwnd stays what
+// it is. One serves one connection, under the Stack's lock. It returns net.ErrClosed, as an
+// OpError, after Close.
+func (c *Conn) SetCongestion(control tcp.Congestion) error {
+	return c.set(func(h *host.Conn) error { return h.SetCongestion(control) })
+}
+
 // SetTrafficClass sets the octet that holds DSCP and ECN bits, IPv4's type of service and
 // IPv6's traffic class, of what is sent from now on (RFC 9293 section 3.9.2, MUST-48).
 func (c *Conn) SetTrafficClass(tc uint8) error {

@@ -64,6 +64,11 @@ func (c *Conn) SetUserTimeout(d time.Duration) error {
 	return c.set(func(now tcp.Time) error { c.core.SetUserTimeout(now, d); return nil })
 }
 
+// SetCongestion gives the connection another congestion control.
+func (c *Conn) SetCongestion(control tcp.Congestion) error {
+	return c.set(func(now tcp.Time) error { c.core.SetCongestion(now, control); return nil })
+}
+
 // SetTrafficClass sets the octet with DSCP and ECN bits of all packets from now on
 // (MUST-48).
 func (c *Conn) SetTrafficClass(tc uint8) error {

@@ -269,7 +269,7 @@ func TestBulkBehindRouters(t *testing.T) {
 		if since > 400*time.Millisecond {
 			again++
 		}
-		return sim.Fate{Lost: again <= 2}
+		return sim.Fate{Lost: again <= 3}
 	}})
 	var both []*sim.Bulk
 	for _, port := range []uint16{80, 81} {

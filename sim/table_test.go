@@ -26,7 +26,8 @@ type control struct {
 }
 
 var controls = []control{
-	{"reno", func(*stack.Config) {}},
+	{"cubic", func(c *stack.Config) { c.TCP.Congestion = tcp.NewCubic }},
+	{"reno", func(c *stack.Config) { c.TCP.Congestion = tcp.NewReno }},
 }
 
 // cell is one row of the table.

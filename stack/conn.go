@@ -201,6 +201,12 @@ func (c *Conn) SetKeepAlive(now tcp.Time, on bool, idle, interval time.Duration,
 	c.stack.touch(now, c)
 }
 
+// SetCongestion is tcp.Conn.SetCongestion.
+func (c *Conn) SetCongestion(now tcp.Time, control tcp.Congestion) {
+	c.tcp.SetCongestion(now, control)
+	c.stack.touch(now, c)
+}
+
 // SetTrafficClass sets the DS field and the ECN bits of all that is sent from now on.
 func (c *Conn) SetTrafficClass(tc uint8) { c.tcp.SetTrafficClass(tc) }
 

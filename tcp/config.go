@@ -84,6 +84,10 @@ type Config struct {
 	// less would let a peer turn one octet of text into one packet (CVE-2019-11479).
 	MinSendMSS int
 
+	// Congestion makes the congestion control of a new connection. Default NewCubic;
+	// Conn.SetCongestion sets another for one.
+	Congestion func() Congestion
+
 	// KeepAliveOctet gives each keep-alive probe one octet of garbage, for peers that answer
 	// nothing less (RFC 9293 section 3.8.4, MAY-6). Default: none (SHLD-12).
 	KeepAliveOctet bool
@@ -158,6 +162,9 @@ func (cfg *Config) setDefaults() {
 	orDefault(&cfg.R1, DefaultR1)
 	orDefault(&cfg.FinWait2Timeout, DefaultFinWait2Timeout)
 	orDefault(&cfg.MinSendMSS, DefaultMinSendMSS)
+	if cfg.Congestion == nil {
+		cfg.Congestion = NewCubic
+	}
 	cfg.ReceiveBuffer = min(max(cfg.ReceiveBuffer, 1<<12), maxReceive)
 	cfg.SendBuffer = min(max(cfg.SendBuffer, 1<<12), maxReceive)
 	cfg.DelayedAck = min(cfg.DelayedAck, maxDelayedAck-time.Millisecond) // MUST-40

@@ -34,7 +34,8 @@ type rackFlight struct {
 	round    seq.Num       // RACK.dsack_round, when inRound
 	timer    Time          // the reordering timer
 	inRound  bool
-	original bool // this ACK delivered what was sent once, before the timeout
+	fresh    time.Duration // the round trip that this ACK measures, 0: none
+	original bool          // this ACK delivered what was sent once, before the timeout
 }
 
 // leastAgain is how long at the least a segment that was sent again is waited for. On a path
@@ -82,6 +83,9 @@ func (c *Conn) rackDelivered(now Time, seg *wire.Segment, r run) {
 		}
 	} else {
 		c.noteRTT(now, rtt)
+		if k.fresh == 0 || rtt < k.fresh {
+			k.fresh = max(rtt, 1)
+		}
 		if r.start.Less(c.cc.recover) {
 			k.original = true
 		}
@@ -207,7 +211,7 @@ func (c *Conn) reorderingTimeout(now Time) {
 	c.timedOut(now, RuleRACK)
 	switch c.cc.phase {
 	case phaseOpen:
-		c.enterRecovery(&ackEffect{flight: c.snd.nxt.Sub(c.snd.una), sacked: b.sacked})
+		c.enterRecovery(now, &ackEffect{flight: c.snd.nxt.Sub(c.snd.una), sacked: b.sacked})
 	case phaseRecovery:
 		c.cc.cwnd = min(c.cc.cwnd, c.flight()+c.mss()) // PRR lets more go by the next ACK
 	case phaseTimeout:

@@ -42,7 +42,7 @@ func (c *Conn) beforeAck() ackEffect {
 	e := ackEffect{una: c.snd.una, flight: c.snd.nxt.Sub(c.snd.una)}
 	if c.board != nil {
 		e.sacked = c.board.sacked
-		c.board.rack.original = false
+		c.board.rack.original, c.board.rack.fresh = false, 0
 	}
 	return e
 }
@@ -187,11 +187,11 @@ func (c *Conn) duplicateLoss(now Time, e *ackEffect) {
 // ackOpen is an ACK outside of recovery. What it shows to be lost begins one.
 func (c *Conn) ackOpen(now Time, e *ackEffect) {
 	if e.moreLost {
-		c.enterRecovery(e)
+		c.enterRecovery(now, e)
 		c.reduce(e)
 		return
 	}
-	if c.undoByDSACK() {
+	if c.undoByDSACK(now) {
 		return
 	}
 	if e.acked > 0 && c.cc.recover.Less(c.snd.una) {
@@ -205,12 +205,12 @@ func (c *Conn) ackOpen(now Time, e *ackEffect) {
 }
 
 // enterRecovery begins fast recovery: RFC 5681 section 3.2 steps 2 and 3, RFC 9937 section 6.1.
-func (c *Conn) enterRecovery(e *ackEffect) {
+func (c *Conn) enterRecovery(now Time, e *ackEffect) {
 	b := c.board
 	c.beginUndo()
 	c.cc.phase, c.cc.recover = phaseRecovery, c.snd.nxt
 	c.cc.afterTimeout = false
-	c.cc.ssthresh = c.lossWindow(e.flight)
+	c.fall(now, e.flight, false)
 	b.prr = prrVars{flight: c.snd.nxt.Sub(c.snd.una) + e.acked}
 	if c.opt.sack {
 		b.prr.flight -= e.sacked
@@ -222,7 +222,7 @@ func (c *Conn) enterRecovery(e *ackEffect) {
 
 // ackRecovery is an ACK in fast recovery.
 func (c *Conn) ackRecovery(now Time, seg *wire.Segment, e *ackEffect) {
-	if c.undoByTimestamp(seg, e) || c.undoByDSACK() {
+	if c.undoByTimestamp(now, seg, e) || c.undoByDSACK(now) {
 		return
 	}
 	if c.cc.recover.LessEq(c.snd.una) { // RFC 9937 section 6.4
@@ -235,7 +235,7 @@ func (c *Conn) ackRecovery(now Time, seg *wire.Segment, e *ackEffect) {
 
 // endRecovery: what was outstanding when it began is acknowledged.
 func (c *Conn) endRecovery() {
-	c.cc.phase, c.cc.counted = phaseOpen, 0
+	c.cc.phase = phaseOpen
 	c.board.reneged = false
 	c.recovered()
 }
@@ -272,7 +272,7 @@ func (c *Conn) reduce(e *ackEffect) {
 func (c *Conn) congestionTimeout(now Time, rule Rule) {
 	if c.rto.count == 1 {
 		c.beginUndo()
-		c.cc.ssthresh = c.lossWindow(c.snd.nxt.Sub(c.snd.una))
+		c.fall(now, c.snd.nxt.Sub(c.snd.una), true)
 	}
 	c.board.undo.frto = frtoNo
 	if c.cc.phase == phaseOpen || c.cc.phase == phaseTimeout && c.rto.count > 1 {
@@ -280,7 +280,7 @@ func (c *Conn) congestionTimeout(now Time, rule Rule) {
 	}
 	c.cc.phase, c.cc.recover = phaseTimeout, c.snd.nxt
 	c.cc.cwnd = c.mss()
-	c.cc.counted, c.cc.dupAcks, c.cc.afterTimeout = 0, 0, true
+	c.cc.dupAcks, c.cc.afterTimeout = 0, true
 	c.resetProbe()
 	c.loseByTimeout(now, rule)
 	c.board.force = true
@@ -289,7 +289,7 @@ func (c *Conn) congestionTimeout(now Time, rule Rule) {
 
 // ackTimeout is an ACK after a retransmission timeout.
 func (c *Conn) ackTimeout(now Time, seg *wire.Segment, e *ackEffect) {
-	if c.undoByTimestamp(seg, e) || c.undoByDSACK() || c.forwardRTO(e) {
+	if c.undoByTimestamp(now, seg, e) || c.undoByDSACK(now) || c.forwardRTO(now, e) {
 		return
 	}
 	if c.cc.recover.LessEq(c.snd.una) {

@@ -14,7 +14,7 @@ import (
 // initial window is ten of them.
 func bulk(t *testing.T, syn string) *peer {
 	t.Helper()
-	p := established(t, setup{syn: "<MSS=1000><WS=4>" + syn, rtt: 100 * time.Millisecond, cfg: tcp.Config{SendBuffer: 1 << 22, UserTimeout: -1}})
+	p := established(t, setup{syn: "<MSS=1000><WS=4>" + syn, rtt: 100 * time.Millisecond, cfg: tcp.Config{SendBuffer: 1 << 22, UserTimeout: -1, Congestion: tcp.NewReno}})
 	p.send(p.ack(1001)) // whose window, unlike a SYN's, is scaled
 	p.rec = nil
 	p.write(1 << 22)
@@ -24,7 +24,7 @@ func bulk(t *testing.T, syn string) *peer {
 // opened is a connection with a large window.
 func opened(t *testing.T, syn string) *peer {
 	t.Helper()
-	p := established(t, setup{syn: "<MSS=1000><WS=4>" + syn, rtt: 100 * time.Millisecond})
+	p := established(t, setup{syn: "<MSS=1000><WS=4>" + syn, rtt: 100 * time.Millisecond, cfg: tcp.Config{Congestion: tcp.NewReno}})
 	p.send(p.ack(1001))
 	return p
 }

@@ -42,6 +42,7 @@ type Status struct {
 	FinSent    bool
 
 	SRTT, RTTVar, RTO time.Duration // RTO after backoff
+	Congestion        string        // the congestion control's name, "" before there is one
 	Cwnd, Ssthresh    uint32        // octets
 	Flight            uint32        // octets deemed to be in the network
 	Recovering        bool          // in fast recovery
@@ -81,6 +82,9 @@ func (c *Conn) Status() Status {
 		Retransmissions: c.rto.count, Probes: c.timer.probes,
 		UserTimeout: c.timer.userTimeout, TrafficClass: c.tc, HopLimit: c.hops, Soft: c.soft,
 		Deadline: c.Deadline(),
+	}
+	if c.cc.control != nil {
+		s.Congestion = c.cc.control.Name()
 	}
 	if c.board != nil {
 		s.Reported, s.Lost = c.board.sacked, c.board.lost

@@ -49,7 +49,7 @@ func (u *undoVars) noteAgain(n, tsval uint32, stamped bool) {
 
 // undoByTimestamp is RFC 3522 section 3.2: the first acceptable ACK after a retransmission
 // echoes a time before it, so that it answers the original.
-func (c *Conn) undoByTimestamp(seg *wire.Segment, e *ackEffect) bool {
+func (c *Conn) undoByTimestamp(now Time, seg *wire.Segment, e *ackEffect) bool {
 	u := &c.board.undo
 	if !u.possible || !u.stamped || e.acked == 0 {
 		return false
@@ -58,7 +58,7 @@ func (c *Conn) undoByTimestamp(seg *wire.Segment, e *ackEffect) bool {
 	if !seg.Options.Has(wire.HasTimestamps) || int32(seg.Options.TSEcr-u.stamp) >= 0 {
 		return false
 	}
-	c.undo()
+	c.undo(now)
 	return true
 }
 
@@ -75,19 +75,19 @@ func (c *Conn) duplicated(k wire.SACKBlock) bool {
 }
 
 // undoByDSACK: all that was sent again since the reduction had arrived before.
-func (c *Conn) undoByDSACK() bool {
+func (c *Conn) undoByDSACK(now Time) bool {
 	u := &c.board.undo
 	if !u.possible || u.again > 0 || u.total == 0 || c.board.lost > 0 || c.count.undone >= maxUndo {
 		return false
 	}
-	c.undo()
+	c.undo(now)
 	return true
 }
 
 // forwardRTO is RFC 5682 section 3 (with SACK) and section 2.1 (without): after a timeout the
 // first ACK lets new segments go; what was sent once and is then acknowledged was not lost. It
 // reports whether the timeout is undone, or new segments are to go.
-func (c *Conn) forwardRTO(e *ackEffect) bool {
+func (c *Conn) forwardRTO(now Time, e *ackEffect) bool {
 	u := &c.board.undo
 	switch u.frto {
 	case frtoNo:
@@ -101,7 +101,7 @@ func (c *Conn) forwardRTO(e *ackEffect) bool {
 	case frtoNew:
 		u.frto = frtoNo
 		if e.acked > 0 && c.board.rack.original {
-			c.undo()
+			c.undo(now)
 			return true
 		}
 		c.cc.cwnd = min(c.cc.cwnd, 3*c.mss())
@@ -113,11 +113,12 @@ func (c *Conn) forwardRTO(e *ackEffect) bool {
 func (e *ackEffect) moreSACK(c *Conn) bool { return c.board.sacked > e.sacked }
 
 // undo gives the congestion state back, and takes nothing for lost any more.
-func (c *Conn) undo() {
+func (c *Conn) undo(now Time) {
 	u := &c.board.undo
 	c.cc.cwnd = max(c.cc.cwnd, u.cwnd)
 	c.cc.ssthresh = max(c.cc.ssthresh, u.ssthresh)
 	c.cc.phase, c.cc.recover, c.cc.afterTimeout = phaseOpen, c.snd.una, false
+	c.cc.control.Undo(now, c.window())
 	c.rto.backoff = 0
 	c.board.unlose()
 	*u = undoVars{}
