@@ -27,7 +27,7 @@ help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 
 .PHONY: test
-test: needs fmt-check policy rfc-check tidy-check lint cross unit race judges ## all that CI runs: every target below up to judges
+test: needs fmt-check policy rfc-check tidy-check lint cross unit sim-check race judges ## all that CI runs: every target below up to judges
 
 .PHONY: needs
 needs: ## install what the tests need beside Go and make (as root), or say what is missing
