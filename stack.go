@@ -48,9 +48,9 @@ type LinkConfig struct {
 
 // Attach attaches a link. It belongs to the Stack from then on: Close closes it. Errors
 // wrap EINVAL for a nil link, and for an address or MTU that cannot be (an IPv6 address
-// needs an MTU of 1280),
-// EADDRINUSE for an address the Stack has already, net.ErrClosed, link.ErrAttached; then
-// the link still belongs to the caller.
+// needs an MTU of 1280), EADDRINUSE for an address the Stack has already, and say which and
+// why; net.ErrClosed; and what the link's own Attach returns, as link.ErrAttached. Then the
+// link still belongs to the caller.
 //
 // A link that ends by itself is taken away, with its addresses and routes, as when the
 // kernel's interface is deleted: Dial gives ENETUNREACH where no other route leads, and

@@ -62,6 +62,27 @@ func errno(err error, soft tcp.SoftError) error {
 	return err
 }
 
+// refusal is an error about a link with the stack's own words, and the errno.
+type refusal struct {
+	error
+	errno syscall.Errno
+}
+
+func (r refusal) Unwrap() error { return r.errno }
+
+// refused is errno for an interface or a route: the text of an InterfaceError says more.
+func refused(err error) error {
+	var e stack.Error
+	if !errors.As(err, &e) {
+		return err
+	}
+	n := stackErrno(e)
+	if no, ok := n.(syscall.Errno); ok { //nolint:errorlint // it is one or the other
+		return refusal{err, no}
+	}
+	return n
+}
+
 func stackErrno(e stack.Error) error {
 	switch e {
 	case stack.ErrAddrInUse:

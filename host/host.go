@@ -123,11 +123,12 @@ func (h *Host) addLink(l link.Link, config LinkConfig) (int, error) {
 		Prefixes: config.Addresses,
 	})
 	if err != nil {
-		return 0, errno(err, tcp.SoftError{})
+		return 0, refused(err)
 	}
 	for _, p := range config.Routes {
 		if err := h.core.AddRoute(p, iface); err != nil {
-			return 0, errors.Join(errno(err, tcp.SoftError{}), h.core.RemoveInterface(iface))
+			_ = h.core.RemoveInterface(iface) // it is there
+			return 0, refused(err)
 		}
 	}
 	h.setLink(iface, l)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net/netip"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -260,14 +261,14 @@ func TestAttachFails(t *testing.T) {
 		t.Errorf("the link was closed: %v", err)
 	}
 	la, _ := link.Pair(0)
-	if err := h.Attach(la, host.LinkConfig{Addresses: prefixes("10.0.0.1/24"), Routes: []netip.Prefix{{}}}); !errors.Is(err, syscall.EINVAL) {
+	if err := h.Attach(la, host.LinkConfig{Addresses: prefixes("10.0.0.1/24"), Routes: []netip.Prefix{{}}}); !errors.Is(err, syscall.EINVAL) || !strings.HasPrefix(err.Error(), "route invalid Prefix: ") {
 		t.Errorf("an invalid route: %v; want EINVAL", err)
 	}
 	if err := h.Attach(la, host.LinkConfig{Addresses: prefixes("10.0.0.1/24")}); err != nil {
 		t.Errorf("after failures with the same address: %v", err)
 	}
 	lb, _ := link.Pair(0)
-	if err := h.Attach(lb, host.LinkConfig{Addresses: prefixes("10.0.0.1/24")}); !errors.Is(err, syscall.EADDRINUSE) {
+	if err := h.Attach(lb, host.LinkConfig{Addresses: prefixes("10.0.0.1/24")}); !errors.Is(err, syscall.EADDRINUSE) || err.Error() != "10.0.0.1/24: another link has that address" {
 		t.Errorf("the same address: %v; want EADDRINUSE", err)
 	}
 }

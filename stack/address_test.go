@@ -3,6 +3,7 @@ package stack_test
 import (
 	"errors"
 	"net/netip"
+	"strings"
 	"testing"
 
 	"github.com/vitro-net/vitro/seq"
@@ -294,24 +295,41 @@ func TestInterfacesThatCannotBe(t *testing.T) {
 		mtu    int
 		prefix string
 		want   error
+		says   string
 	}{
-		{67, "10.5.0.1/24", stack.ErrInvalidMTU},
-		{65536, "10.5.0.1/24", stack.ErrInvalidMTU},
-		{1279, "2001:db8:5::1/64", stack.ErrInvalidMTU},
-		{68, "10.5.0.1/24", nil},
-		{1500, "10.0.0.1/32", stack.ErrAddrInUse},
-		{1500, "10.6.0.255/24", stack.ErrInvalidAddr},
-		{1500, "10.6.0.0/24", stack.ErrInvalidAddr},
-		{1500, "10.6.0.0/31", nil},
-		{1500, "224.0.0.1/24", stack.ErrInvalidAddr},
-		{1500, "0.0.0.0/0", stack.ErrInvalidAddr},
-		{1500, "::/0", stack.ErrInvalidAddr},
-		{1500, "240.0.0.1/8", stack.ErrInvalidAddr},
-		{1500, "::ffff:10.7.0.1/120", stack.ErrInvalidAddr},
+		{67, "10.5.0.1/24", stack.ErrInvalidMTU, "67 octets: it is at least 68"},
+		{65536, "10.5.0.1/24", stack.ErrInvalidMTU, "at most 65535"},
+		{1279, "2001:db8:5::1/64", stack.ErrInvalidMTU, "2001:db8:5::1/64 on a link with an MTU of 1279 octets: IPv6 needs 1280"},
+		{68, "10.5.0.1/24", nil, ""},
+		{1500, "10.0.0.1/32", stack.ErrAddrInUse, "10.0.0.1/32: another link has that address"},
+		{1500, "10.6.0.255/24", stack.ErrInvalidAddr, "10.6.0.255/24: the broadcast address"},
+		{1500, "10.6.0.0/24", stack.ErrInvalidAddr, "10.6.0.0/24: the address of the subnet itself; that of a host in it is needed, as 10.6.0.1/24"},
+		{1500, "10.6.0.0/31", nil, ""},
+		{1500, "224.0.0.1/24", stack.ErrInvalidAddr, "224.0.0.1/24: the address of a group"},
+		{1500, "ff02::1/64", stack.ErrInvalidAddr, "a group"},
+		{1500, "127.0.0.1/8", stack.ErrInvalidAddr, "loopback"},
+		{1500, "127.9.0.1/16", stack.ErrInvalidAddr, "loopback"},
+		{1500, "::1/128", stack.ErrInvalidAddr, "loopback"},
+		{1500, "0.0.0.0/0", stack.ErrInvalidAddr, "no host"},
+		{1500, "0.1.0.1/16", stack.ErrInvalidAddr, "no host"},
+		{1500, "::/0", stack.ErrInvalidAddr, "no host"},
+		{1500, "240.0.0.1/8", stack.ErrInvalidAddr, "class E"},
+		{1500, "::ffff:10.7.0.1/120", stack.ErrInvalidAddr, "to be given as IPv4"},
 	} {
 		_, err := x.s.AddInterface(stack.InterfaceConfig{MTU: c.mtu, Prefixes: prefixes(c.prefix)})
-		if !errors.Is(err, c.want) {
-			t.Errorf("MTU %d, %s: %v; want %v", c.mtu, c.prefix, err, c.want)
+		if !errors.Is(err, c.want) || err != nil && !strings.Contains(err.Error(), c.says) {
+			t.Errorf("MTU %d, %s: %v; want %v, %q", c.mtu, c.prefix, err, c.want, c.says)
+		}
+	}
+	for _, c := range []struct {
+		prefixes []netip.Prefix
+		says     string
+	}{
+		{[]netip.Prefix{{}}, "as 10.1.0.1/24"},
+		{prefixes("10.9.0.1/24", "10.9.0.1/16"), "10.9.0.1/16: the address is given twice"},
+	} {
+		if _, err := x.s.AddInterface(stack.InterfaceConfig{Prefixes: c.prefixes}); err == nil || !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%v: %v; want %q", c.prefixes, err, c.says)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package stack
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
 
@@ -70,55 +71,18 @@ func (p *prefix) contains(a *wire.Addr) bool {
 // is4 reports whether the prefix is of IPv4 addresses.
 func (p *prefix) is4() bool { return p.bits >= 96 && p.addr.Is4() }
 
-// checkPrefix refuses what cannot be an own address with its subnet.
-func checkPrefix(p netip.Prefix) error {
-	a := p.Addr()
-	switch {
-	case !p.IsValid() || a.Is4In6() || a.Zone() != "" || a.IsUnspecified() || a.IsMulticast():
-		return ErrInvalidAddr
-	case a.Is4() && (a.As4()[0] == 0 || a.As4()[0] >= 240):
-		return ErrInvalidAddr
-	case a.Is4() && p.Bits() < 31 && (isBroadcast(p, a) || p.Masked().Addr() == a):
-		return ErrInvalidAddr
-	}
-	return nil
-}
-
-// isBroadcast reports whether a is the directed broadcast address of an IPv4 subnet, RFC
-// 1122 section 3.2.1.3 (d). Subnets of 31 bits have none (RFC 3021).
-func isBroadcast(p netip.Prefix, a netip.Addr) bool {
-	if !p.Contains(a) || p.Bits() >= 31 {
-		return false
-	}
-	v := a.As4()
-	host := uint32(1)<<(32-p.Bits()) - 1
-	return (uint32(v[0])<<24|uint32(v[1])<<16|uint32(v[2])<<8|uint32(v[3]))&host == host
-}
-
 // AddInterface adds an interface and returns its number, which Arrive and Batch use and
-// which is not used again. Errors: ErrInvalidMTU, ErrInvalidAddr for a prefix whose address
-// cannot be one host's, ErrAddrInUse for an address the stack has already.
+// which is not used again. Errors are InterfaceErrors: ErrInvalidMTU, ErrInvalidAddr for a prefix
+// whose address cannot be one host's, ErrAddrInUse for an address the stack has already.
 func (s *Stack) AddInterface(cfg InterfaceConfig) (id int, err error) {
 	if cfg.MTU == 0 {
 		cfg.MTU = 1500
 	}
-	if cfg.MTU < 68 || cfg.MTU > wire.MaxPacket {
-		return 0, ErrInvalidMTU
+	if err := s.checkInterface(&cfg); err != nil {
+		return 0, err
 	}
 	cfg.MaxSuper = min(max(cfg.MaxSuper, 0), wire.MaxPacket)
 	cfg.Prefixes = slices.Clone(cfg.Prefixes)
-	for i, p := range cfg.Prefixes {
-		if err := checkPrefix(p); err != nil {
-			return 0, err
-		}
-		if p.Addr().Is6() && cfg.MTU < 1280 {
-			return 0, ErrInvalidMTU
-		}
-		same := func(q netip.Prefix) bool { return q.Addr() == p.Addr() }
-		if _, own := s.own[wire.AddrFrom(p.Addr())]; own || slices.ContainsFunc(cfg.Prefixes[:i], same) {
-			return 0, ErrAddrInUse
-		}
-	}
 	return s.addInterface(cfg), nil
 }
 
@@ -177,13 +141,13 @@ func (s *Stack) RemoveInterface(id int) error {
 }
 
 // AddRoute leads what is for prefix to an interface. The most specific prefix wins, and
-// among equal ones the first. Errors: ErrNoInterface, ErrInvalidAddr.
+// among equal ones the first. Errors: ErrNoInterface, and an InterfaceError, ErrInvalidAddr.
 func (s *Stack) AddRoute(prefix netip.Prefix, iface int) error {
 	if s.iface(iface) == nil || iface == loopback {
 		return ErrNoInterface
 	}
-	if !prefix.IsValid() || prefix.Addr().Is4In6() || prefix.Addr().Zone() != "" {
-		return ErrInvalidAddr
+	if why := notAPrefix(prefix); why != "" {
+		return &InterfaceError{ErrInvalidAddr, fmt.Sprintf("route %v: %s", prefix, why)}
 	}
 	s.addRoute(route{prefixFrom(prefix), iface, false})
 	return nil

@@ -71,6 +71,9 @@ func (f *tunFlags) check() (err error) {
 	if len(f.routes) == 0 {
 		f.beyond = []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")}
 	}
+	if err := f.rehearse(); err != nil {
+		return err
+	}
 	f.kernels = nil
 	switch {
 	case len(f.kernel) == 0:
@@ -83,6 +86,23 @@ func (f *tunFlags) check() (err error) {
 		}
 	case len(f.kernel) != 1 || f.kernel[0] != noKernelAddr:
 		f.kernels, err = parsePrefixes("--kernel-addr", "10.1.0.1/24", f.kernel)
+	}
+	return err
+}
+
+// rehearse gives the addresses to a Stack in memory: what it says of them is said before there
+// is a TUN.
+func (f *tunFlags) rehearse() error {
+	s, err := vitro.New(vitro.Config{})
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	l, _ := link.Pair(f.mtu)
+	err = s.Attach(l, vitro.LinkConfig{Addresses: f.own, Routes: f.beyond})
+	var op *net.OpError
+	if errors.As(err, &op) {
+		return usagef("--addr, --route, --mtu: %v", op.Err)
 	}
 	return err
 }
