@@ -55,6 +55,7 @@ func TestNotMade(t *testing.T) {
 		"Attach of nil":          func() (any, error) { return nil, s.Attach(nil, vitro.LinkConfig{}) },
 		"Stack.Close":            func() (any, error) { return nil, new(vitro.Stack).Close() },
 		"a listener that is not": func() (any, error) { l, err := s.Listen("udp", ":1"); return l, errors.Join(err, syscall.EINVAL) },
+		"Detach of no link":      func() (any, error) { return nil, s.Detach(nil) },
 		"a dial that fails":      func() (any, error) { c, err := s.Dial("tcp", "10.9.9.9:1"); return c, errors.Join(err, syscall.EINVAL) },
 	} {
 		got, err := call()

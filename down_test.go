@@ -157,3 +157,24 @@ func TestAttachOfDeadLink(t *testing.T) {
 		wantErr(t, "Dial", err, syscall.ENETUNREACH)
 	})
 }
+
+// Detach is the user's own way to take a link away: nobody is told.
+func TestDetach(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, _ := stacks(t)
+		la, _ := link.Pair(0)
+		l := &mortal{Link: la}
+		err := s.Detach(l)
+		wantErr(t, "Detach before Attach", err, syscall.ENODEV)
+		down := attach(t, s, l, addrA)
+		wantErr(t, "Detach", s.Detach(l), nil)
+		synctest.Wait()
+		if !l.closed || len(down) != 0 {
+			t.Errorf("closed: %v; Down was called %d times", l.closed, len(down))
+		}
+		_, err = s.Dial("tcp", "10.0.0.2:80")
+		wantErr(t, "Dial", err, syscall.ENETUNREACH)
+		other, _ := link.Pair(0)
+		attach(t, s, other, addrA) // the address is free
+	})
+}

@@ -46,13 +46,14 @@ type LinkConfig struct {
 	Down func(error)
 }
 
-// Attach attaches a link. It belongs to the Stack from then on: Close closes it. Errors
+// Attach attaches a link. It belongs to the Stack from then on: Close closes it, and Detach. Errors
 // wrap EINVAL for a nil link, and for an address or MTU that cannot be (an IPv6 address
 // needs an MTU of 1280), EADDRINUSE for an address the Stack has already, and say which and
 // why; net.ErrClosed; and what the link's own Attach returns, as link.ErrAttached. Then the
-// link still belongs to the caller.
+// link still belongs to the caller, also when the Stack was closed meanwhile.
 //
-// A link that ends by itself is taken away, with its addresses and routes, as when the
+// A link that ends by itself, or whose Send gives link.ErrClosed because somebody else has
+// closed it, is taken away, with its addresses and routes, as when the
 // kernel's interface is deleted: Dial gives ENETUNREACH where no other route leads, and
 // connections that are there live on until their timeouts, or until a link with the same
 // address is attached. LinkConfig.Down is told.
@@ -63,6 +64,20 @@ func (s *Stack) Attach(l link.Link, config LinkConfig) error {
 	err := s.host.Attach(l, host.LinkConfig{Addresses: config.Addresses, Routes: config.Routes, Down: config.Down})
 	if err != nil {
 		return &net.OpError{Op: "attach", Net: "link", Err: cause("attach", err)}
+	}
+	return nil
+}
+
+// Detach takes a link away again, with its addresses and routes, and closes it; what becomes of
+// its connections Attach says. LinkConfig.Down is not told. It must not be called from within
+// the link's Send or Receive. Errors wrap EINVAL for a nil link, ENODEV for one that is not
+// attached to this Stack, net.ErrClosed, and what the link's Close returns.
+func (s *Stack) Detach(l link.Link) error {
+	if !s.ok() || l == nil {
+		return &net.OpError{Op: "detach", Net: "link", Err: syscall.EINVAL}
+	}
+	if err := s.host.Detach(l); err != nil {
+		return &net.OpError{Op: "detach", Net: "link", Err: cause("detach", err)}
 	}
 	return nil
 }

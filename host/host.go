@@ -2,8 +2,6 @@ package host
 
 import (
 	"errors"
-	"net/netip"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -11,7 +9,6 @@ import (
 	"github.com/vitro-net/vitro/link"
 	"github.com/vitro-net/vitro/stack"
 	"github.com/vitro-net/vitro/tcp"
-	"github.com/vitro-net/vitro/wire"
 )
 
 // Elastic is the send buffer of Config.ElasticSend, in octets.
@@ -35,7 +32,7 @@ type Host struct {
 	mu    sync.Mutex
 	core  *stack.Stack
 	start time.Time
-	links atomic.Pointer[[]link.Link] // by the stack's interfaces, nil where there is none
+	ports atomic.Pointer[[]*port] // by the stack's interfaces, nil where there is none
 
 	sending  bool       // somebody is the transmitter
 	kicked   bool       // there is more to send than the transmitter knows
@@ -62,7 +59,7 @@ func New(c Config) *Host {
 	h := &Host{core: stack.New(c.Stack), start: time.Now(), armed: tcp.Never, elastic: c.ElasticSend}
 	h.batch.Budget = budget
 	h.idle = sync.NewCond(&h.mu)
-	h.links.Store(new([]link.Link))
+	h.ports.Store(new([]*port))
 	return h
 }
 
@@ -77,124 +74,6 @@ func (h *Host) Time(t tcp.Time) time.Time {
 		return time.Time{}
 	}
 	return h.start.Add(time.Duration(t - 1))
-}
-
-// LinkConfig says how a link is used.
-type LinkConfig struct {
-	// Addresses are the host's own on this link, each with its subnet, which is a route.
-	Addresses []netip.Prefix
-	// Routes are what else is reached by this link: 0.0.0.0/0 and ::/0 are all the rest.
-	// The longest prefix wins.
-	Routes []netip.Prefix
-	// Down, if set, is told why the link has ended by itself, once; see Attach. It is called
-	// as the functions of Conn.SetReport are, and may call the host, Close too.
-	Down func(error)
-}
-
-// Attach attaches a link, which belongs to the host from then on: Close closes it. A link
-// that ends by itself (link.DownReceiver) is closed and taken away, with its addresses and
-// routes: what they led to gives ENETUNREACH, if no other route leads there. Connections
-// stay: another link with their address carries them on, or they end by their timeouts.
-// Errors: EINVAL, EADDRINUSE for an address that the host has, ErrClosed, and those of the
-// link's Attach; then the link still belongs to the caller.
-func (h *Host) Attach(l link.Link, config LinkConfig) error {
-	iface, err := h.addLink(l, config)
-	if err != nil {
-		return err
-	}
-	if err := l.Attach(&port{h, iface, config.Down}); err != nil {
-		h.mu.Lock()
-		defer h.mu.Unlock()
-		h.setLink(iface, nil)
-		return errors.Join(err, h.core.RemoveInterface(iface))
-	}
-	return nil
-}
-
-func (h *Host) addLink(l link.Link, config LinkConfig) (int, error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.closed {
-		return 0, ErrClosed
-	}
-	offload := l.Offload()
-	iface, err := h.core.AddInterface(stack.InterfaceConfig{
-		MTU: l.MTU(), MaxSuper: offload.MaxSuper, ChecksumOffload: offload.Checksum,
-		Prefixes: config.Addresses,
-	})
-	if err != nil {
-		return 0, refused(err)
-	}
-	for _, p := range config.Routes {
-		if err := h.core.AddRoute(p, iface); err != nil {
-			_ = h.core.RemoveInterface(iface) // it is there
-			return 0, refused(err)
-		}
-	}
-	h.setLink(iface, l)
-	return iface, nil
-}
-
-// setLink puts a link into a new table: the transmitter reads it without the lock.
-func (h *Host) setLink(iface int, l link.Link) {
-	links := slices.Clone(*h.links.Load())
-	for len(links) <= iface {
-		links = append(links, nil)
-	}
-	links[iface] = l
-	h.links.Store(&links)
-}
-
-// port is a link's Receiver.
-type port struct {
-	host  *Host
-	iface int
-	down  func(error)
-}
-
-var _ link.DownReceiver = (*port)(nil)
-
-// Receive is called by the link.
-func (p *port) Receive(batch []wire.Packet) {
-	h := p.host
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.closed {
-		return
-	}
-	now := h.now()
-	for i := range batch {
-		h.core.Arrive(now, p.iface, &batch[i])
-	}
-	h.flush(now)
-}
-
-// Down is called by the link when it has ended by itself. The link is not closed here, since
-// Close would wait for this call.
-func (p *port) Down(err error) {
-	h := p.host
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.closed || h.core.RemoveInterface(p.iface) != nil {
-		return
-	}
-	h.reports.add(h, func() {
-		h.bury(p.iface)
-		if p.down != nil {
-			p.down(err)
-		}
-	})
-	h.flush(h.now())
-}
-
-// bury closes a link that has ended, so that nothing is left of it though the host lives on.
-func (h *Host) bury(iface int) {
-	if l := (*h.links.Load())[iface]; l != nil {
-		_ = l.Close() // an error changes nothing: the link has ended
-	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.setLink(iface, nil)
 }
 
 // Close ends everything at once: calls that wait return ErrClosed, connections are reset,
@@ -230,12 +109,16 @@ func (h *Host) Close() error {
 		h.idle.Wait() // for expire, which has begun
 	}
 	h.reports.stop()
+	var links []link.Link
+	for _, p := range *h.ports.Load() {
+		if p != nil && p.owned {
+			links = append(links, p.link)
+		}
+	}
 	h.mu.Unlock()
 	var errs []error
-	for _, l := range *h.links.Load() {
-		if l != nil {
-			errs = append(errs, l.Close())
-		}
+	for _, l := range links {
+		errs = append(errs, l.Close())
 	}
 	return errors.Join(errs...)
 }

@@ -1,9 +1,11 @@
 package host
 
 import (
+	"errors"
 	"runtime"
 	"time"
 
+	"github.com/vitro-net/vitro/link"
 	"github.com/vitro-net/vitro/tcp"
 )
 
@@ -44,9 +46,12 @@ func (h *Host) transmit(now tcp.Time) tcp.Time {
 		more := h.core.Output(now, &h.batch)
 		if h.batch.Len() > 0 {
 			h.mu.Unlock()
-			h.send()
+			ended := h.send()
 			h.mu.Lock()
 			h.batch.Reset()
+			for _, e := range ended {
+				e.port.end(e.err)
+			}
 			now = h.now()
 		}
 		h.sending = false
@@ -68,14 +73,26 @@ func (h *Host) transmit(now tcp.Time) tcp.Time {
 	return now
 }
 
-// send gives the batch to the links, without the lock.
-func (h *Host) send() {
-	links := *h.links.Load()
+// ended is a link that has ended, and why.
+type ended struct {
+	port *port
+	err  error
+}
+
+// send gives the batch to the links, without the lock, and returns those that have ended. What
+// was for them is lost, as on any other.
+func (h *Host) send() (gone []ended) {
+	ports := *h.ports.Load()
 	for iface, packets := range h.batch.Runs() {
-		if l := links[iface]; l != nil { // it may have been taken away since
-			l.Send(packets) //nolint:errcheck // the link is closed: its packets are lost, as on any other
+		p := ports[iface]
+		if p == nil { // it has been taken away since
+			continue
+		}
+		if err := p.link.Send(packets); errors.Is(err, link.ErrClosed) {
+			gone = append(gone, ended{p, err})
 		}
 	}
+	return gone
 }
 
 // refill queues for the writers that wait what there is room for now.

@@ -289,6 +289,48 @@ func TestRemoveInterface(t *testing.T) {
 	}
 }
 
+// No route leads to an interface before it is raised, and its addresses are taken.
+func TestRaiseInterface(t *testing.T) {
+	x := newSeat(t, config())
+	two := x.link(stack.InterfaceConfig{Prefixes: prefixes("10.7.0.1/24"), Down: true})
+	if err := x.s.AddRoute(netip.MustParsePrefix("8.8.8.0/24"), two); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := x.s.AddInterface(stack.InterfaceConfig{Prefixes: prefixes("10.7.0.1/24")}); !errors.Is(err, stack.ErrAddrInUse) {
+		t.Errorf("the same address: %v", err)
+	}
+	dial := func(to string) error {
+		_, err := x.s.Dial(x.now, netip.AddrPort{}, mustAP(to), stack.ConnOptions{})
+		return err
+	}
+	for _, to := range []string{"10.7.0.9:1", "8.8.8.8:1"} {
+		if err := dial(to); !errors.Is(err, stack.ErrNoRoute) {
+			t.Errorf("Dial %s: %v", to, err)
+		}
+	}
+	x.s.AddRoute(netip.MustParsePrefix("0.0.0.0/0"), 1) // another way is taken
+	if err := dial("8.8.8.8:1"); err != nil {
+		t.Error(err)
+	}
+	if o := one(t, "a SYN", x.take()); o.iface != 1 {
+		t.Errorf("it went by %d", o.iface)
+	}
+	if err := x.s.RaiseInterface(two); err != nil {
+		t.Fatal(err)
+	}
+	for _, to := range []string{"10.7.0.9:2", "8.8.8.8:2"} {
+		if err := dial(to); err != nil {
+			t.Errorf("Dial %s: %v", to, err)
+		}
+		if o := one(t, "a SYN", x.take()); o.iface != two || o.ip.Src.String() != "10.7.0.1" {
+			t.Errorf("to %s by %d from %v", to, o.iface, o.ip.Src)
+		}
+	}
+	if err := x.s.RaiseInterface(3); !errors.Is(err, stack.ErrNoInterface) {
+		t.Errorf("RaiseInterface(3): %v", err)
+	}
+}
+
 func TestInterfacesThatCannotBe(t *testing.T) {
 	x := newSeat(t, config())
 	for _, c := range []struct {

@@ -24,6 +24,9 @@ type InterfaceConfig struct {
 	// Prefixes are the stack's own addresses on this link, each with its subnet: 10.1.0.2/24.
 	// The subnets are routes by themselves.
 	Prefixes []netip.Prefix
+	// Down keeps routes from leading to the interface until RaiseInterface is called. Its
+	// addresses are the stack's own at once.
+	Down bool
 }
 
 // loopback is the interface by which the stack reaches itself. Nobody else sees it.
@@ -140,6 +143,18 @@ func (s *Stack) RemoveInterface(id int) error {
 	return nil
 }
 
+// RaiseInterface makes an interface that was added Down one like any other. Error:
+// ErrNoInterface.
+func (s *Stack) RaiseInterface(id int) error {
+	n := s.iface(id)
+	if n == nil {
+		return ErrNoInterface
+	}
+	n.cfg.Down = false
+	s.routing++
+	return nil
+}
+
 // AddRoute leads what is for prefix to an interface. The most specific prefix wins, and
 // among equal ones the first. Errors: ErrNoInterface, and an InterfaceError, ErrInvalidAddr.
 func (s *Stack) AddRoute(prefix netip.Prefix, iface int) error {
@@ -178,8 +193,12 @@ func (s *Stack) lookup(a *wire.Addr) (n *netif, onLink bool) {
 	}
 	v4 := a.Is4()
 	for i := range s.routes {
-		if r := &s.routes[i]; r.prefix.is4() == v4 && r.prefix.contains(a) {
-			return s.ifaces[r.iface], r.subnet
+		r := &s.routes[i]
+		if r.prefix.is4() != v4 || !r.prefix.contains(a) {
+			continue
+		}
+		if n = s.ifaces[r.iface]; !n.cfg.Down {
+			return n, r.subnet
 		}
 	}
 	return nil, false
