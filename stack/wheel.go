@@ -6,10 +6,11 @@ import (
 	"github.com/vitro-net/vitro/tcp"
 )
 
-// A wheel of timers ("Hashed and Hierarchical Timing Wheels", Varghese and Lauck, 1987): to
-// arm and to disarm is O(1) however many there are. Slots are coarse and deadlines are not:
-// each timer keeps its instant, none runs out early, and earliest is exact, as a simulation
-// in virtual time needs.
+// A wheel of timers ("Hashed and Hierarchical Timing Wheels", Varghese and Lauck, 1987). Slots
+// are coarse and deadlines are not: each slot is a heap, so that none runs out early and earliest
+// is exact, as a simulation in virtual time needs. To arm and to disarm costs the logarithm of
+// how many share the slot, and for one that is due after them, as most are, next to nothing;
+// earliest looks at one timer, however many there are.
 
 const (
 	tickBits  = 20 // a tick is 2^20 ns, about 1 ms
@@ -18,22 +19,70 @@ const (
 	levels    = (63 - tickBits + levelBits - 1) / levelBits // all of tcp.Time
 )
 
-// timer is one node of the wheel, part of what it wakes.
+// timer is one entry of the wheel, part of what it wakes.
 type timer struct {
-	when       tcp.Time
-	next, prev *timer
-	conn       *Conn
-	level      uint8
-	slot       uint8
-	armed      bool
+	when  tcp.Time
+	turn  uint64 // among those of one instant
+	conn  *Conn
+	at    int32 // its place in the slot's heap
+	level uint8
+	slot  uint8
+	armed bool
 }
 
-// list is a ring of timers without a head of its own.
-type list struct {
-	first *timer
-	// min is the earliest instant in the list, unless stale.
-	min   tcp.Time
-	stale bool
+func (t *timer) before(u *timer) bool {
+	return t.when < u.when || t.when == u.when && t.turn < u.turn
+}
+
+// heap is the timers of a slot: the first is the earliest, and none is before its parent.
+type heap []*timer
+
+// keep is how much room of an empty heap is kept for the next timers.
+const keep = 64
+
+func (h *heap) push(t *timer) {
+	*h = append(*h, t)
+	h.up(t, len(*h)-1)
+}
+
+// remove takes out the timer at i.
+func (h *heap) remove(i int) {
+	old := *h
+	last := old[len(old)-1]
+	old[len(old)-1] = nil
+	*h = old[:len(old)-1]
+	switch {
+	case i < len(*h):
+		h.up(last, h.down(last, i))
+	case len(*h) == 0 && cap(*h) > keep:
+		*h = nil
+	}
+}
+
+// up puts t at i, or further up.
+func (h heap) up(t *timer, i int) {
+	for i > 0 && t.before(h[(i-1)/2]) {
+		h[i] = h[(i-1)/2]
+		h[i].at = int32(i)
+		i = (i - 1) / 2
+	}
+	h[i], t.at = t, int32(i)
+}
+
+// down makes room for t at i, or further down, and returns where.
+func (h heap) down(t *timer, i int) int {
+	for {
+		child := 2*i + 1
+		if child+1 < len(h) && h[child+1].before(h[child]) {
+			child++
+		}
+		if child >= len(h) || t.before(h[child]) {
+			return i
+		}
+		h[i] = h[child]
+		h[i].at = int32(i)
+		i = child
+	}
 }
 
 // wheel holds armed timers. Level 0 has the slots of the ticks that share all but their
@@ -43,8 +92,9 @@ type list struct {
 type wheel struct {
 	now    uint64 // the tick up to which timers have been moved
 	used   [levels]uint64
-	levels [levels][slots]list
+	levels [levels][slots]heap
 	count  int
+	turns  uint64
 }
 
 func tick(t tcp.Time) uint64 { return uint64(t) >> tickBits }
@@ -60,7 +110,8 @@ func (w *wheel) arm(t *timer, when tcp.Time) {
 	if when == tcp.Never {
 		return
 	}
-	t.when = when
+	t.when, t.turn = when, w.turns
+	w.turns++
 	w.insert(t)
 	w.count++
 }
@@ -81,40 +132,20 @@ func (w *wheel) insert(t *timer) {
 	}
 	slot := at >> (level * levelBits) % slots
 	t.level, t.slot, t.armed = uint8(level), uint8(slot), true
-	l := &w.levels[level][slot]
-	if l.first == nil {
-		l.first, t.next, t.prev = t, t, t
-		l.min, l.stale = t.when, false
-		w.used[level] |= 1 << slot
-		return
-	}
-	last := l.first.prev
-	t.prev, t.next = last, l.first
-	last.next, l.first.prev = t, t
-	if !l.stale {
-		l.min = min(l.min, t.when)
-	}
+	w.levels[level][slot].push(t)
+	w.used[level] |= 1 << slot
 }
 
 func (w *wheel) remove(t *timer) {
-	l := &w.levels[t.level][t.slot]
-	if t.next == t {
-		l.first = nil
+	h := &w.levels[t.level][t.slot]
+	if h.remove(int(t.at)); len(*h) == 0 {
 		w.used[t.level] &^= 1 << t.slot
-	} else {
-		t.prev.next, t.next.prev = t.next, t.prev
-		if l.first == t {
-			l.first = t.next
-		}
-		if l.min == t.when {
-			l.stale = true
-		}
 	}
-	t.next, t.prev, t.armed = nil, nil, false
+	t.armed = false
 }
 
-// firstSlot returns the earliest list that is not empty, and the tick at which it begins.
-func (w *wheel) firstSlot() (l *list, level int, begin uint64) {
+// firstSlot returns the earliest slot that is not empty, and the tick at which it begins.
+func (w *wheel) firstSlot() (h *heap, level int, begin uint64) {
 	for level, used := range w.used {
 		if used == 0 {
 			continue
@@ -129,34 +160,34 @@ func (w *wheel) firstSlot() (l *list, level int, begin uint64) {
 
 // earliest returns the instant at which the first timer runs out, or tcp.Never.
 func (w *wheel) earliest() tcp.Time {
-	l, _, _ := w.firstSlot()
-	if l == nil {
-		return tcp.Never
+	if h, _, _ := w.firstSlot(); h != nil {
+		return (*h)[0].when
 	}
-	if l.stale {
-		l.min, l.stale = l.first.when, false
-		for t := l.first.next; t != l.first; t = t.next {
-			l.min = min(l.min, t.when)
-		}
-	}
-	return l.min
+	return tcp.Never
 }
 
 // expire disarms all timers that have run out at now and appends them to due: in the order
-// of their ticks, and within one tick in the order in which they were armed there.
+// of their instants, and within one instant in the order in which they were armed. Those that
+// were armed for an instant that had passed already come with the tick then.
 func (w *wheel) expire(now tcp.Time, due []*timer) []*timer {
 	to := tick(now)
 	for {
-		l, level, begin := w.firstSlot()
-		if l == nil || begin > to {
+		h, level, begin := w.firstSlot()
+		if h == nil || begin > to {
 			break
 		}
 		if level > 0 {
 			w.now = begin
-			w.cascade(l)
+			w.used[level] &^= 1 << (begin >> (level * levelBits) % slots)
+			w.cascade(h)
 			continue
 		}
-		if w.now = max(w.now, begin); !w.take(l, now, &due) {
+		w.now = max(w.now, begin)
+		for len(*h) > 0 && (*h)[0].when <= now {
+			due = append(due, (*h)[0])
+			w.disarm((*h)[0])
+		}
+		if len(*h) > 0 {
 			break // the others of this tick are still to come
 		}
 	}
@@ -165,30 +196,14 @@ func (w *wheel) expire(now tcp.Time, due []*timer) []*timer {
 }
 
 // cascade moves the timers of a slot, which now has reached, to lower levels.
-func (w *wheel) cascade(l *list) {
-	for l.first != nil {
-		t := l.first
-		w.remove(t)
+func (w *wheel) cascade(h *heap) {
+	for _, t := range *h {
 		w.insert(t)
 	}
-}
-
-// take moves what has run out from a slot of level 0 to due, and reports whether that was
-// all of it.
-func (w *wheel) take(l *list, now tcp.Time, due *[]*timer) bool {
-	if l.first == nil {
-		return true
+	if cap(*h) > keep {
+		*h = nil
+		return
 	}
-	t, last := l.first, l.first.prev
-	for {
-		next := t.next
-		if t.when <= now {
-			*due = append(*due, t)
-			w.disarm(t)
-		}
-		if t == last {
-			return l.first == nil
-		}
-		t = next
-	}
+	clear(*h)
+	*h = (*h)[:0]
 }
