@@ -17,6 +17,7 @@ const (
 	maxDelayedAck = 499 * time.Millisecond // less than 0.5 s: MUST-40
 	maxR1         = 255
 	maxSendMSS    = 536 // RFC 9293 section 3.7.1
+	maxMSL        = 24 * time.Hour
 )
 
 // check refuses what the layers below would have to bend. Its errors name the field.
@@ -64,6 +65,9 @@ func (c *Config) checkTimes() error {
 		if f.value < 0 {
 			return fmt.Errorf("vitro: Config.%s is %v: it cannot be negative", f.name, f.value)
 		}
+	}
+	if c.MSL > maxMSL {
+		return fmt.Errorf("vitro: Config.MSL is %v: it is at most %v", c.MSL, maxMSL)
 	}
 	if c.DelayedAck > maxDelayedAck {
 		return fmt.Errorf("vitro: Config.DelayedAck is %v: it is at most %v (RFC 9293 section 3.8.6.3: less than 0.5 seconds)", c.DelayedAck, maxDelayedAck)

@@ -32,8 +32,8 @@ type Config struct {
 	ElasticSend bool
 
 	// MSL is the maximum segment lifetime: TIME-WAIT lasts twice as long (RFC 9293 section
-	// 3.4.2, MUST-13). Default 30 s; the RFC's own figure is 2 minutes, which it calls "an
-	// engineering choice".
+	// 3.4.2, MUST-13). Default 30 s, at most 24 h; the RFC's own figure is 2 minutes, which it
+	// calls "an engineering choice".
 	MSL time.Duration
 	// DelayedAck is how long an acknowledgment waits for company (RFC 9293 section
 	// 3.8.6.3). Default 40 ms, at most 499 ms: "the delay MUST be less than 0.5 seconds"

@@ -118,7 +118,10 @@ func (c *Conn) WriteTo(w io.Writer) (int64, error) {
 
 // Close ends the use of the connection; calls that wait return net.ErrClosed. What has
 // been written is sent in the background, then a FIN. What has arrived and was not read
-// makes of it a reset (RFC 9293 section 3.6.1). See SetLinger.
+// makes of it a reset (RFC 9293 section 3.6.1). In the background it has an end: a peer that
+// acknowledges nothing for Limits.OrphanTimeout gets a reset, one that does not close for
+// Config.FinWait2Timeout is forgotten, and beyond Limits.MaxOrphans the slowest makes room.
+// See SetLinger.
 func (c *Conn) Close() error {
 	if !c.ok() {
 		return syscall.EINVAL
@@ -172,9 +175,10 @@ func (c *Conn) SetWriteDeadline(t time.Time) error {
 }
 
 // SetLinger says what Close does with what is not yet acknowledged. sec < 0, as at first:
-// it is sent in the background. 0: it is given up, and the peer gets a reset. sec > 0:
-// Close waits up to that many seconds for its acknowledgment; then, as with Linux, Close
-// returns without an error and the rest goes on in the background.
+// it is sent in the background, up to Limits.OrphanTimeout without progress, as Close says. 0:
+// it is given up, and the peer gets a reset. sec > 0: Close waits up to that many seconds for
+// its acknowledgment; then, as with Linux, Close returns without an error and the rest goes
+// on in the background.
 func (c *Conn) SetLinger(sec int) error {
 	return c.set(func(h *host.Conn) error { return h.SetLinger(sec) })
 }

@@ -21,7 +21,7 @@
 // Beyond the kernel's: ENOBUFS when the Stack has ended a connection to stay within
 // Limits.MaxBuffers, and from Dial at Limits.MaxConnections.
 //
-// No goroutine belongs to a Stack: work is done by those who call it, by its one timer and
+// No goroutine belongs to a Stack: work is done by those who call it, by its timers and
 // by its links. It runs unchanged in a testing/synctest bubble.
 //
 // TCP is that of RFC 9293, in package tcp; package stack holds many connections and package

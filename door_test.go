@@ -3,6 +3,7 @@ package vitro_test
 import (
 	"context"
 	"errors"
+	"math"
 	"net"
 	"net/http"
 	"reflect"
@@ -72,32 +73,35 @@ func TestNotMade(t *testing.T) {
 // What a Config's comment excludes is not bent: New names the field.
 func TestConfigRefused(t *testing.T) {
 	for want, c := range map[string]vitro.Config{
-		"ReceiveBuffer is -1":          {ReceiveBuffer: -1},
-		"ReceiveBuffer is 4095":        {ReceiveBuffer: 4095},
-		"SendBuffer is 1073741825":     {SendBuffer: 1<<30 + 1},
-		"MSL is -1ns":                  {MSL: -1},
-		"DelayedAck is 500ms":          {DelayedAck: 500 * time.Millisecond}, // MUST-40
-		"MinRTO is -1s":                {MinRTO: -time.Second},
-		"MinRTO, 3s, is more than":     {MinRTO: 3 * time.Second, MaxRTO: 2 * time.Second},
-		"MinRTO, 200ms, is more than":  {MaxRTO: 100 * time.Millisecond},
-		"MinRTO, 1m1s, is more than":   {MinRTO: 61 * time.Second},
-		"FinWait2Timeout is -1ns":      {FinWait2Timeout: -1},
-		"R1 is -1":                     {R1: -1},
-		"R1 is 256":                    {R1: 256},
-		"MinSendMSS is 537":            {MinSendMSS: 537},
-		"PortFirst, 2000, is beyond":   {PortFirst: 2000, PortLast: 1999},
-		"PortFirst, 32768, is beyond":  {PortLast: 1999},
-		"Limits.MaxConnections is -1":  {Limits: vitro.Limits{MaxConnections: -1}},
-		"Limits.MaxBuffers is -1":      {Limits: vitro.Limits{MaxBuffers: -1}},
-		"Limits.HalfOpen is -1":        {Limits: vitro.Limits{HalfOpen: -1}},
-		"Limits.StallTimeout is -1ns":  {Limits: vitro.Limits{StallTimeout: -1}},
-		"Limits.ReassemblyBytes is -5": {Limits: vitro.Limits{ReassemblyBytes: -5}},
+		"ReceiveBuffer is -1":             {ReceiveBuffer: -1},
+		"ReceiveBuffer is 4095":           {ReceiveBuffer: 4095},
+		"SendBuffer is 1073741825":        {SendBuffer: 1<<30 + 1},
+		"MSL is -1ns":                     {MSL: -1},
+		"MSL is 24h0m0.000000001s":        {MSL: 24*time.Hour + 1},
+		"MSL is 2562047h47m16.854775807s": {MSL: math.MaxInt64},
+		"DelayedAck is 500ms":             {DelayedAck: 500 * time.Millisecond}, // MUST-40
+		"MinRTO is -1s":                   {MinRTO: -time.Second},
+		"MinRTO, 3s, is more than":        {MinRTO: 3 * time.Second, MaxRTO: 2 * time.Second},
+		"MinRTO, 200ms, is more than":     {MaxRTO: 100 * time.Millisecond},
+		"MinRTO, 1m1s, is more than":      {MinRTO: 61 * time.Second},
+		"FinWait2Timeout is -1ns":         {FinWait2Timeout: -1},
+		"R1 is -1":                        {R1: -1},
+		"R1 is 256":                       {R1: 256},
+		"MinSendMSS is 537":               {MinSendMSS: 537},
+		"PortFirst, 2000, is beyond":      {PortFirst: 2000, PortLast: 1999},
+		"PortFirst, 32768, is beyond":     {PortLast: 1999},
+		"Limits.MaxConnections is -1":     {Limits: vitro.Limits{MaxConnections: -1}},
+		"Limits.MaxBuffers is -1":         {Limits: vitro.Limits{MaxBuffers: -1}},
+		"Limits.HalfOpen is -1":           {Limits: vitro.Limits{HalfOpen: -1}},
+		"Limits.StallTimeout is -1ns":     {Limits: vitro.Limits{StallTimeout: -1}},
+		"Limits.ReassemblyBytes is -5":    {Limits: vitro.Limits{ReassemblyBytes: -5}},
 	} {
 		if s, err := vitro.New(c); err == nil || s != nil || !strings.HasPrefix(err.Error(), "vitro: Config."+want) {
 			t.Errorf("%+v: %v; want an error that begins with %q", c, err, want)
 		}
 	}
 	for _, c := range []vitro.Config{
+		{MSL: 24 * time.Hour},
 		{ReceiveBuffer: 4096, SendBuffer: 1 << 30, DelayedAck: 499 * time.Millisecond, UserTimeout: -1, SynTimeout: -1},
 		{DelayedAck: -1, MinRTO: time.Minute, PortFirst: 65535, Limits: vitro.Limits{ResetRate: -1, ErrorRate: -1, EchoRate: -1}},
 	} {

@@ -39,7 +39,8 @@ type Limits struct {
 	// is reset, even if its peer answers the probes of a closed window. Default 100 s;
 	// negative: never.
 	OrphanTimeout time.Duration
-	// MaxTimeWait bounds the records in TIME-WAIT, of 80 octets each. The oldest makes room.
+	// MaxTimeWait bounds the records in TIME-WAIT. Each takes 80 octets, and 150 to 180 with its
+	// place in the table by which it is found. The oldest makes room.
 	// Default 262144, at most 2147483647.
 	MaxTimeWait int
 	// MaxPaths bounds the path MTUs that are remembered (RFC 8201 section 5.3). Default

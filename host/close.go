@@ -10,7 +10,8 @@ import (
 // Close ends the use of the connection: calls that wait return ErrClosed. What has been
 // written is sent in the background, and then a FIN; if something has arrived that was
 // not read, or arrives later, the peer gets a reset (RFC 9293 section 3.6.1, RFC 2525
-// section 2.17). SetLinger changes that. A second Close gives ErrClosed.
+// section 2.17). SetLinger changes that. What makes no progress in the
+// background is ended: stack.Config.OrphanTimeout, MaxOrphans. A second Close gives ErrClosed.
 func (c *Conn) Close() error {
 	h := c.host
 	h.mu.Lock()

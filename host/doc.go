@@ -9,7 +9,9 @@
 // # How it runs
 //
 // A Host has one lock and no goroutine. Work is done by whoever brings it: a link's
-// goroutine that delivers packets, a caller of Write or Read, the one timer. Each takes
+// goroutine that delivers packets, a caller of Write or Read, the timer of the stack's next
+// deadline; beside that one there are timers for calls with deadlines, and one for reports.
+// Each takes
 // the lock, does its piece, and then sees to it that what the stack has to send is sent:
 // it becomes the transmitter, unless somebody is. The transmitter takes packets from the
 // stack in batches and sends each without the lock; between two batches anybody who has

@@ -77,7 +77,8 @@ type Config struct {
 	// tcp.Config.FinWait2Timeout holds instead. Default 100 s, as RFC 9293 section 3.8.3 asks
 	// of R2 (SHLD-11); negative: never.
 	OrphanTimeout time.Duration
-	// MaxTimeWait bounds the records in TIME-WAIT, of 80 octets each. The oldest makes room.
+	// MaxTimeWait bounds the records in TIME-WAIT. Each takes 80 octets, and 150 to 180 with its
+	// place in the table by which it is found. The oldest makes room.
 	// Default 262144.
 	MaxTimeWait int
 	// StallTimeout is how long a connection may make no progress while buffers take more than

@@ -75,7 +75,7 @@ func (p *prefix) contains(a *wire.Addr) bool {
 func (p *prefix) is4() bool { return p.bits >= 96 && p.addr.Is4() }
 
 // AddInterface adds an interface and returns its number, which Arrive and Batch use and
-// which is not used again. Errors are InterfaceErrors: ErrInvalidMTU, ErrInvalidAddr for a prefix
+// which is not used again: of each that is gone 8 octets stay. Errors are InterfaceErrors: ErrInvalidMTU, ErrInvalidAddr for a prefix
 // whose address cannot be one host's, ErrAddrInUse for an address the stack has already.
 func (s *Stack) AddInterface(cfg InterfaceConfig) (id int, err error) {
 	if cfg.MTU == 0 {

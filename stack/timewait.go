@@ -8,7 +8,7 @@ import (
 )
 
 // TIME-WAIT: RFC 9293 section 3.6.1. What a released connection leaves for 2 MSL is a record
-// of 80 octets in a slab without pointers. There is one machine all the same: for a segment
+// of 80 octets in a slab without pointers, and a map of where each stands, as much again. There is one machine all the same: for a segment
 // the record becomes a tcp.Conn, and is taken from it again.
 
 // waitRecord is one slot of the slab.
