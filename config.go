@@ -65,6 +65,10 @@ type Config struct {
 	// tcp.NewCubic; Conn.SetCongestion sets that of one connection.
 	Congestion func() tcp.Congestion
 
+	// ECN says whether connections use explicit congestion notification (RFC 3168). Default
+	// tcp.ECNAccept: when the peer asks. tcp.ECNRequest asks too.
+	ECN tcp.ECN
+
 	// KeepAliveOctet gives each keep-alive probe one octet of garbage, for peers that answer
 	// nothing less (RFC 9293 section 3.8.4, MAY-6). Default: none (SHLD-12).
 	KeepAliveOctet bool
@@ -139,6 +143,7 @@ func (c *Config) host() (host.Config, error) {
 		UserTimeout: c.UserTimeout, SynTimeout: c.SynTimeout, R1: c.R1, FinWait2Timeout: c.FinWait2Timeout,
 		KeepAliveOctet: c.KeepAliveOctet, MinSendMSS: c.MinSendMSS,
 		Congestion:   c.Congestion,
+		ECN:          c.ECN,
 		NoDelay:      true, // as package net has it
 		NoTimestamps: c.NoTimestamps, NoSACK: c.NoSACK, NoWindowScale: c.NoWindowScale,
 		Trace: c.Trace,

@@ -88,6 +88,10 @@ type Config struct {
 	// Conn.SetCongestion sets another for one.
 	Congestion func() Congestion
 
+	// ECN says whether new connections use explicit congestion notification (RFC 3168).
+	// Default ECNAccept: when the peer asks.
+	ECN ECN
+
 	// KeepAliveOctet gives each keep-alive probe one octet of garbage, for peers that answer
 	// nothing less (RFC 9293 section 3.8.4, MAY-6). Default: none (SHLD-12).
 	KeepAliveOctet bool

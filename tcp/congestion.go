@@ -24,8 +24,8 @@ type Congestion interface {
 	// Ack is called for each acknowledgment of something new outside of recovery, and in the
 	// slow start that follows a timeout. It returns w with Cwnd and Ssthresh as they are to be.
 	Ack(now Time, w Window, a Acknowledgment) Window
-	// Loss is called once when losses begin a recovery, or when the retransmission timer runs
-	// out for a segment for the first time. It returns the new ssthresh, which is two segments
+	// Loss is called once when losses begin a recovery, when the retransmission timer runs out
+	// for a segment for the first time, or when the network has marked packets. It returns the new ssthresh, which is two segments
 	// at the least; cwnd is set by the machine.
 	Loss(now Time, w Window, l Loss) (ssthresh uint32)
 	// Undo is called when the last Loss was spurious. Cwnd and Ssthresh are again what they
@@ -56,6 +56,7 @@ type Acknowledgment struct {
 type Loss struct {
 	Flight  uint32 // FlightSize of RFC 5681, no more than cwnd
 	Timeout bool
+	ECN     bool // nothing is lost: the network has marked packets (RFC 3168)
 }
 
 type congestionVars struct {
@@ -148,10 +149,11 @@ func (c *Conn) grow(now Time, acked, flight uint32) {
 	c.cc.cwnd, c.cc.ssthresh = min(max(w.Cwnd, w.MSS), maxReceive), max(w.Ssthresh, 2*w.MSS)
 }
 
-// fall tells the control of a loss, of flight octets that were outstanding. What is beyond cwnd was
-// sent by limited transmit and "MUST NOT be included" (RFC 5681 section 3.2).
-func (c *Conn) fall(now Time, flight uint32, timeout bool) {
+// fall tells the control of a loss. What is beyond cwnd was sent by limited transmit and "MUST NOT
+// be included" (RFC 5681 section 3.2).
+func (c *Conn) fall(now Time, l Loss) {
 	w := c.window()
-	l := Loss{Flight: min(flight, w.Cwnd), Timeout: timeout}
+	l.Flight = min(l.Flight, w.Cwnd)
+	c.ecn.cwr = true // "for any reason", RFC 3168 section 6.1.2
 	c.cc.ssthresh = max(c.cc.control.Loss(now, w, l), 2*w.MSS)
 }

@@ -28,6 +28,7 @@ type Conn struct {
 	opt      optionVars
 	board    *board // nil when nothing is outstanding
 	rack     rackVars
+	ecn      ecnVars
 	count    counters
 	rto      rtoVars
 	cc       congestionVars
@@ -99,6 +100,7 @@ type receiveVars struct {
 type counters struct {
 	resent                       uint64 // octets
 	recoveries, timeouts, undone uint32
+	marks                        uint32 // ACKs with ECE that have been answered
 }
 
 // replyVars are what the connection owes: the answers that Output will give.

@@ -30,9 +30,10 @@ type cubicState struct {
 
 // The constants of sections 4.6, 4.3 and 5.1, as fractions.
 const (
-	betaNum, betaDen   = 7, 10 // beta_cubic
-	alphaNum, alphaDen = 9, 17 // alpha_cubic, 3 * (1-beta) / (1+beta)
-	cNum, cDen         = 4, 10 // C, segments per cubic second
+	betaNum, betaDen   = 7, 10   // beta_cubic
+	markNum, markDen   = 85, 100 // beta_ecn of RFC 8511 section 3
+	alphaNum, alphaDen = 9, 17   // alpha_cubic, 3 * (1-beta) / (1+beta)
+	cNum, cDen         = 4, 10   // C, segments per cubic second
 )
 
 // longest is for how long a cubic is computed, in ms: two minutes from K cwnd has long been at any
@@ -138,6 +139,9 @@ func (q *Cubic) Loss(_ Time, w Window, l Loss) uint32 {
 		s.wMax = w.Cwnd
 	}
 	s.epoch, s.idle, s.timeout = 0, 0, l.Timeout
+	if l.ECN && !w.SlowStart() {
+		return max(uint32(uint64(l.Flight)*markNum/markDen), 2*w.MSS)
+	}
 	return max(uint32(uint64(l.Flight)*betaNum/betaDen), 2*w.MSS)
 }
 

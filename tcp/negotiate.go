@@ -161,6 +161,7 @@ func (c *Conn) receiveSYN(now Time, seg *wire.Segment) {
 		c.rcv.shift = 0
 	}
 	c.opt.sack = c.opt.sack && o.Has(wire.HasSACKPermitted)
+	c.agreeECN(seg)
 	c.opt.timestamps = c.opt.timestamps && o.Has(wire.HasTimestamps)
 	if c.opt.timestamps {
 		c.opt.tsRecent, c.opt.tsRecentAt = o.TSVal, now

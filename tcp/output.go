@@ -83,6 +83,7 @@ func (c *Conn) outputSYN(now Time, seg *wire.Segment) bool {
 		o.Set |= wire.HasSACKPermitted
 	}
 	c.putTimestamps(now, seg)
+	c.askECN(seg)
 	if c.rto.count == 0 {
 		c.timeSegment(now, c.iss+1)
 	}
@@ -98,6 +99,7 @@ func (c *Conn) fill(now Time, seg *wire.Segment) {
 	seg.Wnd = c.windowField()
 	c.putTimestamps(now, seg)
 	c.putSACK(seg)
+	c.putECN(seg)
 }
 
 func (c *Conn) putAck(seg *wire.Segment) {
@@ -296,6 +298,7 @@ func (c *Conn) outputNew(now Time, seg *wire.Segment) bool {
 		n++
 	}
 	c.putText(seg, n, mss)
+	c.markNew(seg)
 	c.sent(now, n, mss, fin)
 	return true
 }

@@ -113,7 +113,7 @@ func (c *Conn) probeAcked(now Time, seg *wire.Segment, e *ackEffect) {
 	switch {
 	case !p.again || e.dsack:
 	case p.end.Less(c.snd.una): // the probe has repaired the single loss
-		c.fall(now, e.flight, false)
+		c.fall(now, Loss{Flight: e.flight})
 		c.cc.cwnd = c.cc.ssthresh
 		c.count.recoveries++
 	case e.acked == 0 && len(seg.Options.Blocks()) == 0 && len(seg.Text) == 0:

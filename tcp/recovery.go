@@ -65,7 +65,7 @@ func (c *Conn) afterAck(now Time, seg *wire.Segment, e *ackEffect) {
 	e.moreLost = b.lost > lost
 	switch c.cc.phase {
 	case phaseOpen:
-		c.ackOpen(now, e)
+		c.ackOpen(now, seg, e)
 	case phaseRecovery:
 		c.ackRecovery(now, seg, e)
 	case phaseTimeout:
@@ -185,10 +185,14 @@ func (c *Conn) duplicateLoss(now Time, e *ackEffect) {
 }
 
 // ackOpen is an ACK outside of recovery. What it shows to be lost begins one.
-func (c *Conn) ackOpen(now Time, e *ackEffect) {
-	if e.moreLost {
+func (c *Conn) ackOpen(now Time, seg *wire.Segment, e *ackEffect) {
+	switch {
+	case e.moreLost:
 		c.enterRecovery(now, e)
 		c.reduce(e)
+		return
+	case c.congestionEcho(seg):
+		c.answerEcho(now, e)
 		return
 	}
 	if c.undoByDSACK(now) {
@@ -206,18 +210,23 @@ func (c *Conn) ackOpen(now Time, e *ackEffect) {
 
 // enterRecovery begins fast recovery: RFC 5681 section 3.2 steps 2 and 3, RFC 9937 section 6.1.
 func (c *Conn) enterRecovery(now Time, e *ackEffect) {
+	c.count.recoveries++
+	c.beginReduction(now, e, Loss{Flight: e.flight})
+}
+
+// beginReduction lets cwnd fall by PRR, until what is outstanding now has been acknowledged.
+func (c *Conn) beginReduction(now Time, e *ackEffect, l Loss) {
 	b := c.board
 	c.beginUndo()
 	c.cc.phase, c.cc.recover = phaseRecovery, c.snd.nxt
 	c.cc.afterTimeout = false
-	c.fall(now, e.flight, false)
+	c.fall(now, l)
 	b.prr = prrVars{flight: c.snd.nxt.Sub(c.snd.una) + e.acked}
 	if c.opt.sack {
 		b.prr.flight -= e.sacked
 	}
 	c.cc.cwnd = c.flight() + c.mss() // until the ACK that has begun it, if any, says more
 	c.resetProbe()
-	c.count.recoveries++
 }
 
 // ackRecovery is an ACK in fast recovery.
@@ -272,7 +281,7 @@ func (c *Conn) reduce(e *ackEffect) {
 func (c *Conn) congestionTimeout(now Time, rule Rule) {
 	if c.rto.count == 1 {
 		c.beginUndo()
-		c.fall(now, c.snd.nxt.Sub(c.snd.una), true)
+		c.fall(now, Loss{Flight: c.snd.nxt.Sub(c.snd.una), Timeout: true})
 	}
 	c.board.undo.frto = frtoNo
 	if c.cc.phase == phaseOpen || c.cc.phase == phaseTimeout && c.rto.count > 1 {

@@ -47,9 +47,13 @@ func slowStartStep(w *Window, a *Acknowledgment) uint32 {
 	return a.Acked
 }
 
-// Loss is equation 4: max (FlightSize / 2, 2*SMSS).
+// Loss is equation 4: max (FlightSize / 2, 2*SMSS); four fifths after a mark in
+// congestion avoidance (RFC 8511 section 3).
 func (r *Reno) Loss(_ Time, w Window, l Loss) uint32 {
 	r.counted = 0
+	if l.ECN && !w.SlowStart() {
+		return max(l.Flight/5*4, 2*w.MSS)
+	}
 	return max(l.Flight/2, 2*w.MSS)
 }
 

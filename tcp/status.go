@@ -49,6 +49,8 @@ type Status struct {
 	Recoveries        uint32        // of them, in the connection's life
 	Timeouts          uint32        // of the retransmission timer
 	Undone            uint32        // recoveries and timeouts that were spurious
+	Marks             uint32        // ACKs with ECE that have reduced cwnd (RFC 3168)
+	ECN               bool          // both ends use it
 	Retransmitted     uint64        // octets
 	Reported, Lost    uint32        // octets: by SACK, and deemed lost
 	MinRTT            time.Duration
@@ -77,7 +79,7 @@ func (c *Conn) Status() Status {
 		FinQueued: c.snd.finQueued, FinSent: c.snd.finSent,
 		SRTT: c.rto.srtt, RTTVar: c.rto.rttvar, RTO: c.timeout(),
 		Cwnd: c.cc.cwnd, Ssthresh: c.cc.ssthresh, Flight: c.flight(), Recovering: c.cc.phase == phaseRecovery,
-		Recoveries: c.count.recoveries, Timeouts: c.count.timeouts, Undone: c.count.undone, Retransmitted: c.count.resent,
+		Recoveries: c.count.recoveries, Timeouts: c.count.timeouts, Undone: c.count.undone, Marks: c.count.marks, ECN: c.ecn.on, Retransmitted: c.count.resent,
 		MinRTT:          c.leastRTT(),
 		Retransmissions: c.rto.count, Probes: c.timer.probes,
 		UserTimeout: c.timer.userTimeout, TrafficClass: c.tc, HopLimit: c.hops, Soft: c.soft,

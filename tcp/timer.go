@@ -278,6 +278,7 @@ func (c *Conn) startKeepAlive(now Time) {
 // heard is called for each acceptable segment.
 func (c *Conn) heard(now Time, seg *wire.Segment) {
 	c.rxTC = seg.TC
+	c.hearECN(seg)
 	c.keep.last = now
 	c.keep.sent = 0
 }
