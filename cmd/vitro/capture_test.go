@@ -54,16 +54,24 @@ func TestCaptureReadByPcapgo(t *testing.T) {
 		}
 		s := ladder.SegmentOf(&seg)
 		s.HasWnd, s.Options = false, wire.Options{}
-		comment, _, _ := strings.Cut(opts.Comments[0], ",")
+		var news []string // each line but for its reason
+		for line := range strings.Lines(opts.Comments[0]) {
+			what, why, _ := strings.Cut(strings.TrimSpace(line), ", by RFC ")
+			if why == "" {
+				t.Errorf("no reason: %q", line)
+			}
+			news = append(news, what)
+		}
+		comment := strings.Join(news, "; ")
 		got = append(got, strconv.FormatFloat(float64(info.Timestamp.UnixNano())/1e9-1, 'f', 2, 64)+" "+ip.Src.String()+" "+s.String()+" "+comment)
 	}
 	want := `0.00 10.0.0.1 <SEQ=1000><CTL=SYN> A is SYN-SENT
-0.02 10.0.0.2 <SEQ=2000><ACK=1001><CTL=SYN,ACK> B is SYN-RECEIVED
-0.04 10.0.0.1 <SEQ=1001><ACK=2001><CTL=ACK> A is ESTABLISHED
+0.02 10.0.0.2 <SEQ=2000><ACK=1001><CTL=SYN,ACK> B is LISTEN; B is SYN-RECEIVED
+0.04 10.0.0.1 <SEQ=1001><ACK=2001><CTL=ACK> A is ESTABLISHED; B is ESTABLISHED
 1.04 10.0.0.1 <SEQ=1001><ACK=2001><CTL=FIN,ACK> A is FIN-WAIT-1
-1.06 10.0.0.2 <SEQ=2001><ACK=1002><CTL=ACK> B is CLOSE-WAIT
+1.06 10.0.0.2 <SEQ=2001><ACK=1002><CTL=ACK> B is CLOSE-WAIT; A is FIN-WAIT-2
 1.12 10.0.0.2 <SEQ=2001><ACK=1002><CTL=FIN,ACK> B is LAST-ACK
-1.14 10.0.0.1 <SEQ=1002><ACK=2002><CTL=ACK> A is TIME-WAIT`
+1.14 10.0.0.1 <SEQ=1002><ACK=2002><CTL=ACK> A is TIME-WAIT; B is CLOSED; A is CLOSED`
 	if text := strings.Join(got, "\n"); text != want {
 		t.Errorf("got:\n%s\nwant:\n%s", text, want)
 	}
@@ -123,6 +131,28 @@ func judge(t *testing.T, tshark string, args []string) (warnings []string, comme
 		}
 	}
 	return warnings, comments
+}
+
+// Behind a router too each host's news stand with its own packets, and the segment that dies
+// there says so.
+func TestCaptureCommentsBehindRouter(t *testing.T) {
+	r, err := pcapgo.NewNgReader(strings.NewReader(demo(t, "--scenario", "hop-limit", "--pcap", "-")), pcapgo.DefaultNgReaderOptions)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []string{"A is SYN-SENT", "", "A: RFC 9293 3.10.8: retransmission timeout", "B is LISTEN"} {
+		_, _, opts, err := r.ReadPacketDataWithOptions()
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := strings.Join(opts.Comments, "\n")
+		if !strings.HasPrefix(text, want) || want == "" && text != "" {
+			t.Errorf("packet %d: %q; want %q", i+1, text, want)
+		}
+		if got := strings.Contains(text, routerRule); got != (i == 0) {
+			t.Errorf("packet %d: %q", i+1, text)
+		}
+	}
 }
 
 // comments reads a capture and returns the last line of each packet's comment, which says what

@@ -95,7 +95,8 @@ func (f *demoFlags) register(cmd *cobra.Command) {
 	flags.DurationVar(&f.delay, "delay", defaultDelay, "how long a segment is on its way, as 150us or 1s")
 	flags.BoolVar(&f.why, "why", false,
 		"say by which sentence of which RFC each state changes and each segment is dropped or repeated")
-	flags.BoolVar(&f.split, "split", false, "a line for each departure and one for each arrival")
+	flags.BoolVar(&f.split, "split", false,
+		"a line for each departure and one for each arrival, with both states while a segment is on its way")
 	flags.StringVar(&f.part, "part", "",
 		"birth: all before the first close; death: all from it on; default: both")
 	flags.StringVar(&f.pcap, "pcap", "",
@@ -214,7 +215,19 @@ func (f *demoFlags) run(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	f.remarks(cmd, s, drawn)
+	if drawn {
+		fmt.Fprintf(cmd.ErrOrStderr(), "The same run again: --seed %d\n", f.seed)
+	}
+	return f.missing(s)
+}
+
+// missing is the error of a run in which there was no segment to do with what was asked for.
+func (f *demoFlags) missing(s *stage) error {
+	for _, n := range f.segments() {
+		if n > s.segments {
+			return fmt.Errorf("there was no segment %d; %d were sent", n, s.segments)
+		}
+	}
 	return nil
 }
 
@@ -286,16 +299,4 @@ func (f *demoFlags) draw(w io.Writer, rec *ladder.Recorder) error {
 	}
 	_, err := w.Write(rec.SVG(ladder.SVGOptions{Round: f.round()}))
 	return err
-}
-
-// remarks says, beside the result, what the user may want to know of it.
-func (f *demoFlags) remarks(cmd *cobra.Command, s *stage, seed bool) {
-	for _, n := range f.segments() {
-		if n > s.segments {
-			fmt.Fprintf(cmd.ErrOrStderr(), "%s: there was no segment %d; %d were sent\n", cmd.CommandPath(), n, s.segments)
-		}
-	}
-	if seed {
-		fmt.Fprintf(cmd.ErrOrStderr(), "The same run again: --seed %d\n", f.seed)
-	}
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"fmt"
 	"io"
 	"strings"
 	"time"
@@ -48,11 +49,15 @@ type jsonSegment struct {
 type eventLog struct {
 	list  []jsonEvent
 	flows map[wire.Flow]int
+	held  *sim.Packet // the segment that has reached the router, until something departs
 }
 
 func newEventLog(s *stage) *eventLog {
 	l := &eventLog{flows: map[wire.Flow]int{}}
 	s.w.Watch(func(e *sim.Event) {
+		if e.Host == s.router {
+			l.routed(s, e)
+		}
 		j := jsonEvent{
 			at: e.Time, Time: e.Time.Sub(sim.Start).Seconds(),
 			Event: e.Kind.String(), Peer: e.Host.Name, Flow: l.flow(e.Flow), Text: e.Text,
@@ -77,6 +82,24 @@ func newEventLog(s *stage) *eventLog {
 		l.list = append(l.list, j)
 	})
 	return l
+}
+
+// routed follows a segment to the router. One for which an ICMP error departs is dropped there.
+func (l *eventLog) routed(s *stage, e *sim.Event) {
+	switch {
+	case e.Kind == sim.Arrive:
+		l.held = e.Packet
+		return
+	case e.Kind != sim.Depart:
+		return
+	case !e.Packet.IsTCP && l.held != nil && l.held.IsTCP:
+		l.list = append(l.list, jsonEvent{
+			at: e.Time, Time: e.Time.Sub(sim.Start).Seconds(), Event: sim.Drop.String(), Peer: e.Host.Name,
+			Flow: l.flow(l.held.Flow), Segment: jsonSegmentOf(l.held, s.numbers[l.held.ID]),
+			Clause: routerRule, Why: routerDrops,
+		})
+	}
+	l.held = nil
 }
 
 // flow numbers a pair of sockets, whichever end sees it; 0 where one is missing.
@@ -122,36 +145,130 @@ func fates(f *sim.Fate) (list []string) {
 }
 
 // packetLog gathers the packets of a run for a capture, each with what its sender has become
-// since it sent the last, and why.
+// since it sent the last, and why. What its receiver becomes by it, and says nothing to, stands
+// with it too.
 type packetLog struct {
-	list   []trace.Captured
-	states map[*sim.Host]string
+	list    []trace.Captured
+	index   map[int]int // of packets in list, by their IDs
+	states  map[*sim.Host]tcp.State
+	news    []news            // that stand with no packet yet
+	carried map[int][]string  // that go with packets on their way to the router, by their IDs
+	last    map[*sim.Host]int // the packet in list that a host has sent or received last
+	here    *sim.Packet       // that has arrived
+}
+
+// news is what has become of a host, when, and by which packet in the list; -1: by none.
+type news struct {
+	host  *sim.Host
+	at    tcp.Time
+	cause int
+	text  string
 }
 
 func newPacketLog(s *stage) *packetLog {
-	l := &packetLog{states: map[*sim.Host]string{}}
+	l := &packetLog{index: map[int]int{}, carried: map[int][]string{}, states: map[*sim.Host]tcp.State{}, last: map[*sim.Host]int{}}
 	s.w.Watch(func(e *sim.Event) {
 		switch e.Kind {
+		case sim.Arrive:
+			l.here = e.Packet
+			if i, ok := l.index[e.Packet.ID]; ok {
+				l.last[e.Host] = i
+			}
+		case sim.Call, sim.Timeout:
+			l.here = nil // what follows is not by a packet
 		case sim.State:
-			l.states[e.Host] = e.Host.Name + " is " + e.To.String() + ", by " + e.Rule.String()
+			if e.To != l.states[e.Host] { // or a listener's connection is in LISTEN too
+				l.states[e.Host] = e.To
+				l.note(e, e.Host.Name+" is "+e.To.String()+", by "+e.Rule.String())
+			}
+		case sim.Crash:
+			l.states[e.Host] = tcp.Closed
 		case sim.Retransmit:
-			l.states[e.Host] = e.Host.Name + ": " + e.Rule.String()
+			l.note(e, e.Host.Name+": "+e.Rule.String())
 		case sim.Drop:
 			if e.Rule != 0 {
-				l.states[e.Host] = e.Host.Name + " has not used what came: " + e.Rule.String()
+				l.note(e, e.Host.Name+" has not used what came: "+e.Rule.String())
 			}
 		case sim.Depart:
-			if e.Packet.Link != s.link {
-				return // behind the router it would be there twice
-			}
-			comment := l.states[e.Host]
-			delete(l.states, e.Host)
-			comment = strings.TrimSpace(comment + "\n" + fateText(&e.Packet.Fate))
-			l.list = append(l.list, trace.Captured{Time: time.Unix(0, int64(e.Time)), Data: e.Packet.Bytes, Comment: comment})
-		case sim.Call, sim.Note, sim.Arrive, sim.Lost, sim.Timeout, sim.Crash:
+			l.depart(s, e)
+		case sim.Note, sim.Lost:
 		}
 	})
 	return l
+}
+
+// note keeps news until it is seen whether a packet follows.
+func (l *packetLog) note(e *sim.Event, text string) {
+	cause := -1
+	if l.here != nil && l.here.To == e.Host {
+		if i, ok := l.index[l.here.ID]; ok {
+			cause = i
+		}
+	}
+	l.news = append(l.news, news{e.Host, e.Time, cause, text})
+}
+
+// depart takes a packet down. It has the news of its sender.
+func (l *packetLog) depart(s *stage, e *sim.Event) {
+	var comment []string
+	switch {
+	case e.Host != s.router:
+		comment = l.take(e)
+		if e.Packet.Link != s.link { // it is taken down when the router has passed it on
+			l.carried[e.Packet.ID] = comment
+			return
+		}
+	case l.here == nil:
+	case e.Packet.Link != s.link: // to B: it is in the list already
+		l.index[e.Packet.ID] = l.index[l.here.ID]
+		return
+	case e.Packet.IsTCP:
+		comment = l.carried[l.here.ID]
+	default: // an ICMP error in place of what has come from A
+		l.add(l.index[l.here.ID], routerRule+": "+routerDrops)
+	}
+	if text := fateText(&e.Packet.Fate); text != "" {
+		comment = append(comment, text)
+	}
+	i := len(l.list)
+	l.index[e.Packet.ID], l.last[e.Host] = i, i
+	l.list = append(l.list, trace.Captured{Time: time.Unix(0, int64(e.Time)), Data: e.Packet.Bytes, Comment: strings.Join(comment, "\n")})
+}
+
+// take returns the news of a host that sends a packet, but for what an earlier packet has
+// brought: that stands there.
+func (l *packetLog) take(e *sim.Event) (lines []string) {
+	rest := l.news[:0]
+	for _, n := range l.news {
+		switch {
+		case n.host != e.Host:
+			rest = append(rest, n)
+		case n.cause < 0 || n.at == e.Time:
+			lines = append(lines, n.text)
+		default:
+			l.add(n.cause, n.text)
+		}
+	}
+	l.news = rest
+	return lines
+}
+
+// add puts a line to the comment of a packet.
+func (l *packetLog) add(i int, text string) {
+	l.list[i].Comment = strings.TrimPrefix(l.list[i].Comment+"\n"+text, "\n")
+}
+
+// finish puts the news that no packet has followed with the packets that have brought them; what
+// a timer has brought stands with the last packet of its host, and says when it was.
+func (l *packetLog) finish() {
+	for _, n := range l.news {
+		if n.cause >= 0 {
+			l.add(n.cause, n.text)
+		} else if i, ok := l.last[n.host]; ok {
+			l.add(i, fmt.Sprintf("%s (at %v)", n.text, n.at.Sub(sim.Start)))
+		}
+	}
+	l.news = nil
 }
 
 // fateText says what becomes of a segment, nothing if it just arrives.
@@ -171,6 +288,7 @@ func fateText(f *sim.Fate) string {
 
 // write writes what departed from one time to another.
 func (l *packetLog) write(w io.Writer, sc *scenario, from, to tcp.Time) error {
+	l.finish()
 	b := bufio.NewWriter(w)
 	c, err := trace.NewCapture(b, "vitro "+version().Version, sc.sentence+" "+sc.clause)
 	if err != nil {

@@ -236,7 +236,7 @@ func (s *stage) recordRouter(e *sim.Event) {
 			s.names[e.Packet.ID] = s.atHand
 			s.noteFate(e.Time, s.peer(e.Packet.To).Other(), &e.Packet.Fate)
 		} else if s.held {
-			s.rec.Lost(e.Time, s.atHand) // it sends an ICMP error instead
+			s.rec.Note(e.Time, s.peer(e.Packet.To).Other(), routerNote) // it sends an ICMP error instead
 		}
 		s.held = false
 	case sim.Lost:
@@ -246,6 +246,14 @@ func (s *stage) recordRouter(e *sim.Event) {
 	case sim.Call, sim.Note, sim.State, sim.Drop, sim.Retransmit, sim.Timeout, sim.Crash:
 	}
 }
+
+// routerDrops is what becomes of a segment that has outlived its hops, the only one for which
+// the router of this stage sends an ICMP error: RFC 1812 section 5.3.1.
+const (
+	routerNote  = "dropped: no hops left"
+	routerDrops = "the hop limit has run out: a router drops the packet and tells its sender"
+	routerRule  = "RFC 1812 5.3.1"
+)
 
 // noteFate says what the network does to a segment of p; of one that is lost the ladder says
 // so itself.
