@@ -11,7 +11,7 @@ import (
 // those with an Output run.
 func TestReadmeProgramsAreExamples(t *testing.T) {
 	var examples [][]string
-	for _, path := range []string{"example_test.go", "link/tun/example_test.go"} {
+	for _, path := range []string{"example_test.go", "example_sim_test.go", "link/tun/example_test.go"} {
 		src, err := os.ReadFile(path)
 		if err != nil {
 			t.Fatal(err)
@@ -23,8 +23,8 @@ func TestReadmeProgramsAreExamples(t *testing.T) {
 		t.Fatal(err)
 	}
 	blocks := strings.Split(string(readme), "\n```go\n")[1:]
-	if len(blocks) < 2 {
-		t.Errorf("README.md has %d Go programs; want one in memory and one on a TUN", len(blocks))
+	if len(blocks) < 3 {
+		t.Errorf("README.md has %d Go programs; want one in memory, one in virtual time and one on a TUN", len(blocks))
 	}
 	for _, block := range blocks {
 		block, _, closed := strings.Cut(block, "\n```\n")
