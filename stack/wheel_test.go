@@ -138,15 +138,11 @@ func TestWheelOfMany(t *testing.T) {
 		t.Fatalf("the earliest is %d", got)
 	}
 	var rto timer
-	start := time.Now()
-	for i := range 100_000 {
+	for i := range 100_000 { // if each turn looked at the far timers, this would not end
 		w.arm(&rto, tcp.Time(200*time.Millisecond)+tcp.Time(i))
 		w.earliest()
 		w.disarm(&rto)
 		w.earliest()
-	}
-	if d := time.Since(start); d > 5*time.Second {
-		t.Errorf("100,000 turns took %v: they look at the far timers", d)
 	}
 	if due := w.expire(tcp.Time(3*time.Hour), nil); len(due) != len(timers) {
 		t.Errorf("%d have run out", len(due))
@@ -164,8 +160,7 @@ func TestWheelBesideMany(t *testing.T) {
 		w.arm(&timers[i], at(2*i+1_000))
 	}
 	var busy timer
-	start := time.Now()
-	for i := range 100_000 {
+	for i := range 100_000 { // nor this, if each looked at all timers of the slot
 		want := at(i % 1_000) // the first of all
 		if i%2 == 0 {
 			want = at(300_000)
@@ -174,9 +169,6 @@ func TestWheelBesideMany(t *testing.T) {
 		if got := w.earliest(); got != min(want, timers[0].when) {
 			t.Fatalf("turn %d: the earliest is %d", i, got)
 		}
-	}
-	if d := time.Since(start); d > 3*time.Second {
-		t.Errorf("100,000 turns took %v: they look at all timers of the slot", d)
 	}
 }
 
