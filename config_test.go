@@ -197,6 +197,17 @@ func TestConfigCongestion(t *testing.T) { // MAY-18
 	})
 }
 
+// ECN is used when one asks and the other does not refuse.
+func TestConfigECN(t *testing.T) {
+	for mode, want := range map[tcp.ECN]bool{tcp.ECNAccept: false, tcp.ECNRequest: true, tcp.ECNOff: false} {
+		a, b := pair(t, vitro.Config{ECN: mode})
+		c, s := connect(t, a, b)
+		if c.Status().ECN != want || s.Status().ECN != want {
+			t.Errorf("mode %d: %v, %v", mode, c.Status().ECN, s.Status().ECN)
+		}
+	}
+}
+
 // Who has been left, and who has never been there, does not stay.
 func TestConfigLives(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
