@@ -104,6 +104,10 @@ bench: ## benchmarks in memory beside the kernel's loopback, and over TUN (root)
 		for mtu in 1500 9000 65535; do unshare --net bin/vitro bench --tun vitro0 --addr 10.1.0.2/24 --mtu $$mtu; done; \
 	else echo "not root, or no /dev/net/tun: nothing is measured over a TUN"; fi
 
+.PHONY: bench-peers
+bench-peers: ## vitro, gVisor and the kernel side by side, in ten minutes: bench/results.md, bench/results.json (as root all of it)
+	$(GO) run ./bench -out bench $(PEERS)
+
 .PHONY: cover
 cover: ## which statements no test reaches: coverage.out, and the sum
 	$(GO) test -coverpkg=./... -coverprofile=coverage.out ./...

@@ -19,7 +19,6 @@ import (
 var planned = map[string]string{
 	"life":       "The life on record",
 	"lab":        "The lab",
-	"bench":      "peers side by side",
 	"adapters/*": "consumers",
 }
 
