@@ -128,7 +128,8 @@ func isDSACK(blocks []wire.SACKBlock, ack seq.Num) bool {
 // more than the total outstanding", which a later cumulative one repeats.
 func (c *Conn) countDelivered(seg *wire.Segment, e *ackEffect) {
 	if c.opt.sack {
-		e.delivered = e.acked + c.board.sacked - e.sacked
+		// What the peer has given up again was no delivery.
+		e.delivered = uint32(max(int64(e.acked)+int64(c.board.sacked)-int64(e.sacked), 0))
 		return
 	}
 	mss := c.mss()
