@@ -166,7 +166,7 @@ func (c *Conn) detectLoss(now Time, rule Rule) {
 
 // loseByTimeout is RACK_mark_losses_on_RTO. Without SACK nothing is known of any segment, and
 // all are lost; where the first has been reported and is still not acknowledged the peer has
-// given up what it had reported (RFC 2018 section 8: "data receiver ... reneged").
+// given up what it had reported (RFC 2018 section 8).
 func (c *Conn) loseByTimeout(now Time, rule Rule) {
 	b := c.board
 	if list := b.list(); len(list) > 0 && list[0].what&runSacked != 0 {

@@ -124,8 +124,8 @@ func isDSACK(blocks []wire.SACKBlock, ack seq.Num) bool {
 	return len(blocks) > 1 && blocks[1].Left.LessEq(first.Left) && first.Right.LessEq(blocks[1].Right)
 }
 
-// countDelivered computes DeliveredData. Without SACK a duplicate ACK stands for a segment, "no
-// more than the total outstanding", which a later cumulative one repeats.
+// countDelivered computes DeliveredData. Without SACK a duplicate ACK stands for a segment, no
+// more of them than were outstanding, which a later cumulative one repeats.
 func (c *Conn) countDelivered(seg *wire.Segment, e *ackEffect) {
 	if c.opt.sack {
 		// What the peer has given up again was no delivery.
@@ -152,7 +152,7 @@ func (c *Conn) countDelivered(seg *wire.Segment, e *ackEffect) {
 }
 
 // mostDuplicates is for how many octets duplicate ACKs can stand: "min(RecoverFS, 1 SMSS for each
-// preceding duplicate ACK)".
+// preceding duplicate ACK in the fast recovery episode)".
 func (c *Conn) mostDuplicates(e *ackEffect) uint32 {
 	if c.cc.phase == phaseRecovery {
 		return c.board.prr.flight

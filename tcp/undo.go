@@ -1,7 +1,7 @@
 package tcp
 
 // Spurious recoveries and timeouts, found and undone: by timestamps (RFC 3522), by D-SACK (RFC
-// 3708's idea, RFC 2883 section 5), by what is acknowledged after a timeout (F-RTO, RFC 5682).
+// 2883 section 5), by what is acknowledged after a timeout (F-RTO, RFC 5682).
 // The response is RFC 4015's: the congestion state is what it was.
 
 import (
@@ -29,8 +29,8 @@ const (
 	frtoNew           // step 3: and then new ones
 )
 
-// maxUndo is how often D-SACK alone may undo a reduction in a connection's life: a receiver that
-// lies could else do away with congestion control.
+// maxUndo is after how many reductions that were undone, however they were found, D-SACK undoes no
+// more in a connection's life: a receiver that lies could else do away with congestion control.
 const maxUndo = 64
 
 func (c *Conn) beginUndo() {
