@@ -215,6 +215,23 @@ func TestUndoByDSACK(t *testing.T) {
 	p.must(!st.Recovering && st.Cwnd >= before.Cwnd && st.Ssthresh == before.Ssthresh && st.Undone == 1, "undone: cwnd %d, ssthresh %d", st.Cwnd, st.Ssthresh)
 }
 
+// A receiver that says so each time is believed only so often.
+func TestUndoByDSACKEnds(t *testing.T) {
+	p, una := twenty(t, "")
+	for range 80 {
+		p.wait(100 * time.Millisecond)
+		p.sack(una, una+1000, una+6000)
+		p.send(p.ack(una + 6000))
+		p.sack(una+6000, una, una+1000)
+		p.send(p.ack(p.c.Status().SndNxt))
+		p.refill()
+		p.taken()
+		una = p.c.Status().SndUna
+	}
+	st := p.c.Status()
+	p.must(st.Undone == 64 && st.Recoveries > 64 && st.Ssthresh < 100_000, "of %d recoveries %d are undone; ssthresh is %d", st.Recoveries, st.Undone, st.Ssthresh)
+}
+
 // F-RTO, RFC 5682: after a timeout that was spurious new segments go, and an ACK of what was sent
 // once gives the window back; after a true one a duplicate ACK goes on with slow start.
 func TestForwardRTO(t *testing.T) {
