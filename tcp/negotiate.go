@@ -30,6 +30,7 @@ type optionVars struct {
 	tsOffset   uint32
 	tsRecentAt Time // when TS.Recent was last updated
 	tsSince    Time // when our first timestamp was sent
+	tsPast     pastTimestamp
 }
 
 // checkRemote returns ErrInvalidRemote for an address that is not one host's (MUST-46).
@@ -164,7 +165,7 @@ func (c *Conn) receiveSYN(now Time, seg *wire.Segment) {
 	c.agreeECN(seg)
 	c.opt.timestamps = c.opt.timestamps && o.Has(wire.HasTimestamps)
 	if c.opt.timestamps {
-		c.opt.tsRecent, c.opt.tsRecentAt = o.TSVal, now
+		c.beginTimestamps(now, o.TSVal)
 	}
 	c.rcv.wnd = min(c.offerable(), 1<<16-1)
 

@@ -352,6 +352,34 @@ func TestPAWS(t *testing.T) {
 	p.mustBe(tcp.Closed)
 }
 
+// The example of RFC 7323 section 5.3, in which segments are "discarded unnecessarily": A.1 has come,
+// B.1 is lost, D.1 is late, and comes after B's retransmission. It is taken; what was sent before
+// the sequence numbers could go round is not.
+func TestOvertakenByARetransmission(t *testing.T) {
+	p := established(t, setup{syn: "<MSS=1460><TS=100,0>", cfg: tcp.Config{DelayedAck: -1}})
+	text := func(n seq.Num, tsval int) string {
+		return fmt.Sprintf("<SEQ=%d><ACK=1001><LEN=100><CTL=ACK><TS=%d,0>", n, tsval)
+	}
+	p.send(text(2001, 5000), text(2201, 5000)) // A and C
+	p.wait(40 * time.Millisecond)
+	p.send(text(2101, 5040)) // B again
+	p.must(p.receive(1000) == 300, "the retransmission fills the gap")
+	p.send(text(2301, 5001)) // D, late
+	p.must(p.receive(1000) == 100, "D is late, not old, and is taken")
+	p.send(text(2401, 99))
+	p.must(p.receive(1000) == 0, "what is older than the SYN is of another connection")
+
+	for i := range 10 { // ten seconds on, its clock is known to be further
+		p.wait(time.Second)
+		p.send(text(seq.Num(2401+100*i), 6000+1000*i))
+	}
+	p.must(p.receive(2000) == 1000, "the transfer goes on")
+	p.send(text(3401, 5001))
+	p.must(p.receive(1000) == 0, "ten seconds later a segment like D is an old duplicate")
+	p.send(text(3401, 14_500))
+	p.must(p.receive(1000) == 100, "and one of half a second ago is not")
+}
+
 // "If SEG.TSval >= TS.Recent and SEG.SEQ <= Last.ACK.sent, then [...] SEG.TSval is copied
 // into TS.Recent", RFC 7323 section 4.3. 7323-7, with its three cases: (A) delayed ACK, (B)
 // a hole in the sequence space, (C) a filled hole.

@@ -117,6 +117,9 @@ func (c *Conn) checkReneging() {
 }
 
 func isDSACK(blocks []wire.SACKBlock, ack seq.Num) bool {
+	if len(blocks) == 0 {
+		return false
+	}
 	first := blocks[0]
 	if first.Left.Less(ack) {
 		return first.Right.LessEq(ack)

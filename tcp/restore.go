@@ -73,7 +73,7 @@ func (c *Conn) InitTimeWait(now Time, cfg *Config, r *TimeWaitRecord, mtu int) {
 	c.rcv.up, c.rcv.lastAck, c.rcv.fin = r.RcvNxt, r.RcvNxt, r.RcvNxt-1
 	c.rcv.finHeld, c.rcv.finSeen = true, true
 	c.opt.timestamps = r.Timestamps
-	c.opt.tsRecent, c.opt.tsRecentAt = r.TSRecent, now
+	c.beginTimestamps(now, r.TSRecent)
 	c.opt.tsOffset = cfg.timestampOffset(r.Flow)
 	c.tc, c.hops = r.tc, r.hops
 	c.timer.wait = r.Until

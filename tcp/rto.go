@@ -91,6 +91,9 @@ func (c *Conn) measure(now Time, seg *wire.Segment) {
 		}
 		return
 	}
+	if c.opt.sack && isDSACK(seg.Options.Blocks(), seg.Ack) {
+		return // it answers a duplicate, and echoes what came long before that
+	}
 	if rtt := c.timestampRTT(now, seg); rtt > 0 {
 		c.sample(rtt)
 	}

@@ -5,6 +5,7 @@ package tcp
 import (
 	"time"
 
+	"github.com/vitro-net/vitro/seq"
 	"github.com/vitro-net/vitro/wire"
 )
 
@@ -27,10 +28,52 @@ func (c *Conn) checkTimestamp(now Time, seg *wire.Segment) Rule {
 	if !seg.Options.Has(wire.HasTimestamps) {
 		return RuleNoTimestamp
 	}
-	if int32(seg.Options.TSVal-c.opt.tsRecent) < 0 && now.Sub(c.opt.tsRecentAt) < tsRecentLife {
+	if int32(seg.Options.TSVal-c.opt.tsRecent) < 0 && now.Sub(c.opt.tsRecentAt) < tsRecentLife && !c.overtaken(seg) {
 		return RulePAWS
 	}
 	return 0
+}
+
+// pastTimestamp is what TS.Recent was a while ago: two marks, so that there is always one of at
+// least pastTime or pastOctets.
+type pastTimestamp struct {
+	old, mark uint32  // TS.Recent then
+	nxt       seq.Num // RCV.NXT when mark was set
+	at        Time
+}
+
+const (
+	pastTime   = time.Second
+	pastOctets = 1 << 29
+)
+
+// overtaken reports whether a segment that is older than TS.Recent was sent so lately that it can
+// be no duplicate from before the sequence numbers went round: something overtook it.
+//
+// It deviates from R1 of section 5.3, "SEG.TSval < TS.Recent [...] treat the arriving segment as not
+// acceptable". A retransmission that fills a gap moves TS.Recent beyond what was sent just
+// before it. The RFC knows that "These delayed segments will be discarded unnecessarily", and
+// knows "of no case with a significant probability". There is one: where five of a hundred
+// packets are late, each recovery has some of them discarded, which begins the next recovery. What
+// PAWS is for stays: since old was TS.Recent less than 2^31 octets have come (with windows of up to
+// 256 MiB).
+func (c *Conn) overtaken(seg *wire.Segment) bool {
+	return int32(seg.Options.TSVal-c.opt.tsPast.old) >= 0
+}
+
+// beginTimestamps takes TS.Recent from a SYN.
+func (c *Conn) beginTimestamps(now Time, tsval uint32) {
+	c.opt.tsRecent, c.opt.tsRecentAt = tsval, now
+	c.opt.tsPast = pastTimestamp{tsval, tsval, c.rcv.nxt, now}
+}
+
+// noteTimestamp makes tsval TS.Recent.
+func (c *Conn) noteTimestamp(now Time, tsval uint32) {
+	p := &c.opt.tsPast
+	if now.Sub(p.at) >= pastTime || c.rcv.nxt.Sub(p.nxt) >= pastOctets {
+		p.old, p.mark, p.nxt, p.at = p.mark, c.opt.tsRecent, c.rcv.nxt, now
+	}
+	c.opt.tsRecent, c.opt.tsRecentAt = tsval, now
 }
 
 // recordTimestamp is R3 of section 5.3: "If SEG.TSval >= TS.Recent and SEG.SEQ <=
@@ -49,7 +92,7 @@ func (c *Conn) recordTimestamp(now Time, seg *wire.Segment) {
 	}
 	newer := int32(seg.Options.TSVal-c.opt.tsRecent) >= 0 || now.Sub(c.opt.tsRecentAt) >= tsRecentLife
 	if newer && seg.Seq.LessEq(c.rcv.lastAck) {
-		c.opt.tsRecent, c.opt.tsRecentAt = seg.Options.TSVal, now
+		c.noteTimestamp(now, seg.Options.TSVal)
 	}
 }
 
