@@ -65,6 +65,11 @@ type Config struct {
 	// tcp.NewCubic; Conn.SetCongestion sets that of one connection.
 	Congestion func() tcp.Congestion
 
+	// Pacing spreads what the congestion window lets go over the round trip, so that no burst
+	// overflows a short queue. It costs timers. Default: only with a congestion control that asks
+	// for it (tcp.Paced).
+	Pacing bool
+
 	// ECN says whether connections use explicit congestion notification (RFC 3168). Default
 	// tcp.ECNAccept: when the peer asks. tcp.ECNRequest asks too.
 	ECN tcp.ECN
@@ -143,6 +148,7 @@ func (c *Config) host() (host.Config, error) {
 		UserTimeout: c.UserTimeout, SynTimeout: c.SynTimeout, R1: c.R1, FinWait2Timeout: c.FinWait2Timeout,
 		KeepAliveOctet: c.KeepAliveOctet, MinSendMSS: c.MinSendMSS,
 		Congestion:   c.Congestion,
+		Pacing:       c.Pacing,
 		ECN:          c.ECN,
 		NoDelay:      true, // as package net has it
 		NoTimestamps: c.NoTimestamps, NoSACK: c.NoSACK, NoWindowScale: c.NoWindowScale,

@@ -197,6 +197,23 @@ func TestConfigCongestion(t *testing.T) { // MAY-18
 	})
 }
 
+// Pacing is off unless it is asked for.
+func TestConfigPacing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, on := range []bool{false, true} {
+			a, b := pair(t, vitro.Config{Pacing: on})
+			c, s := connect(t, a, b)
+			go io.Copy(io.Discard, s)
+			time.Sleep(time.Millisecond) // of the bubble: a round trip of nothing has no rate
+			c.Write(make([]byte, 1<<20))
+			synctest.Wait()
+			if rate := c.Status().PacingRate; (rate > 0) != on {
+				t.Errorf("Pacing %v: the rate is %d", on, rate)
+			}
+		}
+	})
+}
+
 // ECN is used when one asks and the other does not refuse.
 func TestConfigECN(t *testing.T) {
 	for mode, want := range map[tcp.ECN]bool{tcp.ECNAccept: false, tcp.ECNRequest: true, tcp.ECNOff: false} {

@@ -88,6 +88,10 @@ type Config struct {
 	// Conn.SetCongestion sets another for one.
 	Congestion func() Congestion
 
+	// Pacing spreads what cwnd lets go over the round trip, so that no burst fills a short queue.
+	// Default: with a congestion control that asks for it (Paced), as BBR's. It costs timers.
+	Pacing bool
+
 	// ECN says whether new connections use explicit congestion notification (RFC 3168).
 	// Default ECNAccept: when the peer asks.
 	ECN ECN

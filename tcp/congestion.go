@@ -1,7 +1,7 @@
 package tcp
 
 // Congestion control on the connection's side: what it tells an algorithm, and what cwnd lets go.
-// The algorithms are reno.go and cubic.go; recovery from losses is in recovery.go.
+// The algorithms are reno.go and cubic.go; recovery from losses is in recovery.go, pacing in pace.go.
 
 import (
 	"time"
@@ -65,6 +65,8 @@ type congestionVars struct {
 	recover        seq.Num    // SND.NXT when recovery or a timeout began
 	lastSent       Time       // when text was last sent
 	control        Congestion // nil before the connection is established
+	pacer          *pacer     // nil: not paced
+	model          *model     // nil: control is no PathModel
 	phase          phase
 	partial        bool // without SACK: a partial ACK has come in this recovery
 	afterTimeout   bool // this slow start follows a retransmission timeout
@@ -75,6 +77,7 @@ type congestionVars struct {
 func (c *Conn) SetCongestion(now Time, control Congestion) {
 	c.cc.control = control
 	if c.snd.synAcked {
+		c.usePace(now)
 		control.Start(now, c.window())
 	}
 }
@@ -94,6 +97,7 @@ func (c *Conn) startCongestion(now Time) {
 	if c.cc.control == nil {
 		c.cc.control = c.cfg.Congestion()
 	}
+	c.usePace(now)
 	c.cc.control.Start(now, c.window())
 }
 
@@ -130,13 +134,16 @@ func (c *Conn) congestionRoom() uint32 {
 // restartAfterIdle is RFC 5681 section 4.1: after more than an RTO without sending, cwnd is
 // at most the initial window.
 func (c *Conn) restartAfterIdle(now Time) {
-	if !c.outstanding() && now.Sub(c.cc.lastSent) > c.rto.rto {
+	if c.cc.model == nil && !c.outstanding() && now.Sub(c.cc.lastSent) > c.rto.rto {
 		c.cc.cwnd = min(c.cc.cwnd, c.initialWindow())
 	}
 }
 
 // grow tells the control that acked octets have left the network, of flight that were outstanding.
 func (c *Conn) grow(now Time, acked, flight uint32) {
+	if c.cc.model != nil {
+		return
+	}
 	a := Acknowledgment{Acked: acked, RTT: c.board.rack.fresh, Una: c.snd.una, Nxt: c.snd.nxt, AfterTimeout: c.cc.afterTimeout}
 	w := c.window()
 	if w.SlowStart() {

@@ -117,5 +117,6 @@ func (c *Conn) answerEcho(now Time, e *ackEffect) {
 		return
 	}
 	c.fall(now, Loss{Flight: e.flight, ECN: true})
-	c.cc.cwnd, c.cc.recover = c.cc.ssthresh, c.snd.nxt
+	c.cc.recover = c.snd.nxt
+	c.recoveryWindow(c.cc.ssthresh)
 }

@@ -40,11 +40,16 @@ func (c *Conn) outputText(now Time, seg *wire.Segment) bool {
 	if !c.snd.synAcked {
 		return false
 	}
+	if p := c.cc.pacer; p != nil {
+		p.held = false
+	}
 	if c.outputTail(now, seg) || c.outputAgain(now, seg) || c.outputNew(now, seg) || c.outputProbe(now, seg) || c.outputKeepAlive(now, seg) {
 		return true
 	}
 	c.reply.owed &^= owedOverride
-	c.waitToSend(now)
+	if p := c.cc.pacer; p == nil || !p.held {
+		c.waitToSend(now)
+	}
 	return false
 }
 
@@ -185,7 +190,7 @@ func (c *Conn) outputAgain(now Time, seg *wire.Segment) bool {
 	case c.board.force:
 		n = min(n, mss)
 		allowed = max(allowed, n)
-	case allowed < min(n, mss):
+	case allowed < min(n, mss) || c.paceHolds(now):
 		return false
 	default:
 		n = c.wholeSegments(min(n, allowed), mss)
@@ -226,6 +231,7 @@ func (c *Conn) resent(now Time, start seq.Num, n, mss uint32, seg *wire.Segment)
 		b.undo.noteAgain(n, seg.Options.TSVal, c.opt.timestamps)
 		b.prr.out += n
 	}
+	c.departed(now, n)
 }
 
 // behindLost is how much new text, up to limit, fills the segment which ends with the last of
@@ -241,8 +247,8 @@ func (c *Conn) behindLost(end seq.Num, n, mss, limit uint32) uint32 {
 // the link takes at once.
 func (c *Conn) wholeSegments(n, mss uint32) uint32 {
 	limit := mss
-	if c.superMax > mss {
-		limit = c.superMax - c.superMax%mss
+	if most := c.burst(); most > mss {
+		limit = most - most%mss
 	}
 	if n <= limit {
 		return n
@@ -290,7 +296,7 @@ func (c *Conn) outputNew(now Time, seg *wire.Segment) bool {
 			return false
 		}
 	}
-	if fin = fin && n == left && usable > n; !fin && n == 0 {
+	if fin = fin && n == left && usable > n; !fin && n == 0 || c.paceHolds(now) {
 		return false
 	}
 	c.fill(now, seg)
@@ -316,6 +322,7 @@ func (c *Conn) sent(now Time, n, mss uint32, fin bool) {
 		c.board.prr.out += n
 	}
 	c.cc.lastSent = now
+	c.departed(now, n)
 	c.reply.owed &^= owedOverride
 	c.timeSegment(now, c.snd.nxt)
 	c.startRetransmission(now)

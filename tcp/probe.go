@@ -114,7 +114,7 @@ func (c *Conn) probeAcked(now Time, seg *wire.Segment, e *ackEffect) {
 	case !p.again || e.dsack:
 	case p.end.Less(c.snd.una): // the probe has repaired the single loss
 		c.fall(now, Loss{Flight: e.flight})
-		c.cc.cwnd = c.cc.ssthresh
+		c.recoveryWindow(c.cc.ssthresh)
 		c.count.recoveries++
 	case e.acked == 0 && len(seg.Options.Blocks()) == 0 && len(seg.Text) == 0:
 	default:

@@ -70,6 +70,9 @@ func sentAfter(t1 Time, s1 seq.Num, t2 Time, s2 seq.Num) bool {
 
 // rackDelivered is steps 2 and 3 for a run that seg reports for the first time.
 func (c *Conn) rackDelivered(now Time, seg *wire.Segment, r run) {
+	if m := c.cc.model; m != nil {
+		m.deliver(now, &r)
+	}
 	k := &c.board.rack
 	if k.fack.Less(r.end) {
 		k.fack = r.end
@@ -154,7 +157,7 @@ func (c *Conn) detectLoss(now Time, rule Rule) {
 			wait = max(wait, left)
 			return false
 		}
-		b.lose(i)
+		c.lose(now, i)
 		c.retransmitting(now, r.start, r.len(), rule)
 		return false
 	})
@@ -178,9 +181,9 @@ func (c *Conn) loseByTimeout(now Time, rule Rule) {
 	b.each(func(i int, r run) bool {
 		if first {
 			first = false
-			c.loseFirst(i)
+			c.loseFirst(now, i)
 		} else if !c.opt.sack || b.rack.at == 0 || r.at.Add(patience) <= now {
-			b.lose(i)
+			c.lose(now, i)
 		}
 		return false
 	})
@@ -188,12 +191,12 @@ func (c *Conn) loseByTimeout(now Time, rule Rule) {
 }
 
 // loseFirst marks the first segment of run i as lost.
-func (c *Conn) loseFirst(i int) {
+func (c *Conn) loseFirst(now Time, i int) {
 	b := c.board
 	if r := &b.list()[i]; r.len() > uint32(r.mss) {
 		b.split(i, r.start.Add(uint32(r.mss)))
 	}
-	b.lose(i)
+	c.lose(now, i)
 }
 
 // reorderingTimeout is the reordering timer: what has waited for long enough is lost.
@@ -213,7 +216,7 @@ func (c *Conn) reorderingTimeout(now Time) {
 	case phaseOpen:
 		c.enterRecovery(now, &ackEffect{flight: c.snd.nxt.Sub(c.snd.una), sacked: b.sacked})
 	case phaseRecovery:
-		c.cc.cwnd = min(c.cc.cwnd, c.flight()+c.mss()) // PRR lets more go by the next ACK
+		c.recoveryWindow(min(c.cc.cwnd, c.flight()+c.mss())) // PRR lets more go by the next ACK
 	case phaseTimeout:
 	}
 }

@@ -44,6 +44,9 @@ func (c *Conn) beforeAck() ackEffect {
 		e.sacked = c.board.sacked
 		c.board.rack.original, c.board.rack.fresh = false, 0
 	}
+	if m := c.cc.model; m != nil {
+		m.beginSample(c)
+	}
 	return e
 }
 
@@ -63,6 +66,7 @@ func (c *Conn) afterAck(now Time, seg *wire.Segment, e *ackEffect) {
 	c.detectLoss(now, RuleRACK)
 	c.duplicateLoss(now, e)
 	e.moreLost = b.lost > lost
+	wasOpen := c.cc.phase == phaseOpen
 	switch c.cc.phase {
 	case phaseOpen:
 		c.ackOpen(now, seg, e)
@@ -70,6 +74,9 @@ func (c *Conn) afterAck(now Time, seg *wire.Segment, e *ackEffect) {
 		c.ackRecovery(now, seg, e)
 	case phaseTimeout:
 		c.ackTimeout(now, seg, e)
+	}
+	if c.cc.model != nil {
+		c.sampleRate(now, e, wasOpen)
 	}
 	if !c.outstanding() && !b.probe.again {
 		c.releaseBoard()
@@ -179,10 +186,10 @@ func (c *Conn) duplicateLoss(now Time, e *ackEffect) {
 	}
 	switch {
 	case c.cc.phase == phaseOpen && e.duplicate && c.cc.dupAcks >= dupThresh && c.cc.recover.Less(c.snd.una):
-		c.loseFirst(0)
+		c.loseFirst(now, 0)
 		c.retransmitting(now, c.snd.una, c.board.lost, RuleFastRetransmit)
 	case c.cc.phase == phaseRecovery && e.acked > 0 && c.snd.una.Less(c.cc.recover):
-		c.loseFirst(0)
+		c.loseFirst(now, 0)
 		c.board.force = true // "retransmit the first unacknowledged segment"
 		c.retransmitting(now, c.snd.una, c.board.lost, RulePartialAck)
 	}
@@ -229,7 +236,7 @@ func (c *Conn) beginReduction(now Time, e *ackEffect, l Loss) {
 	if c.opt.sack {
 		b.prr.flight -= e.sacked
 	}
-	c.cc.cwnd = c.flight() + c.mss() // until the ACK that has begun it, if any, says more
+	c.recoveryWindow(c.flight() + c.mss()) // until the ACK that has begun it, if any, says more
 	c.resetProbe()
 }
 
@@ -239,7 +246,7 @@ func (c *Conn) ackRecovery(now Time, seg *wire.Segment, e *ackEffect) {
 		return
 	}
 	if c.cc.recover.LessEq(c.snd.una) { // RFC 9937 section 6.4
-		c.cc.cwnd = c.cc.ssthresh
+		c.recoveryWindow(c.cc.ssthresh)
 		c.endRecovery()
 		return
 	}
@@ -277,7 +284,7 @@ func (c *Conn) reduce(e *ackEffect) {
 	if p.out == 0 {
 		count = max(count, mss) // "Force a fast retransmit upon entering recovery"
 	}
-	c.cc.cwnd = max(inflight+count, mss)
+	c.recoveryWindow(max(inflight+count, mss))
 }
 
 // congestionTimeout is RFC 5681 section 3.1: ssthresh falls once for a segment, not for each
@@ -296,6 +303,9 @@ func (c *Conn) congestionTimeout(now Time, rule Rule) {
 	c.cc.dupAcks, c.cc.afterTimeout = 0, true
 	c.resetProbe()
 	c.loseByTimeout(now, rule)
+	if c.cc.model != nil {
+		c.cc.cwnd = c.flight() + c.mss()
+	}
 	c.board.force = true
 	c.count.timeouts++
 }

@@ -10,6 +10,7 @@ import (
 
 // queueText takes as much of p as there is room for.
 func (c *Conn) queueText(now Time, p []byte) int {
+	c.checkLimited()
 	room := c.snd.capacity - min(c.snd.queue.n, c.snd.capacity)
 	n := uint32(min(uint64(len(p)), uint64(room)))
 	if n == 0 {

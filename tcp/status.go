@@ -44,6 +44,7 @@ type Status struct {
 	SRTT, RTTVar, RTO time.Duration // RTO after backoff
 	Congestion        string        // the congestion control's name, "" before there is one
 	Cwnd, Ssthresh    uint32        // octets
+	PacingRate        uint64        // octets a second, 0: not paced
 	Flight            uint32        // octets deemed to be in the network
 	Recovering        bool          // in fast recovery
 	Recoveries        uint32        // of them, in the connection's life
@@ -87,6 +88,9 @@ func (c *Conn) Status() Status {
 	}
 	if c.cc.control != nil {
 		s.Congestion = c.cc.control.Name()
+	}
+	if p := c.cc.pacer; p != nil {
+		s.PacingRate, _ = p.rate(c)
 	}
 	if c.board != nil {
 		s.Reported, s.Lost = c.board.sacked, c.board.lost

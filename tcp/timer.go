@@ -44,6 +44,9 @@ func (c *Conn) Deadline() Time {
 			}
 		}
 	}
+	if p := c.cc.pacer; p != nil && p.held {
+		d = min(d, p.next)
+	}
 	for _, t := range [...]Time{c.timer.retransmit, c.timer.delayedAck, c.timer.wait, c.keep.at, c.userDeadline()} {
 		if t != 0 && t < d {
 			d = t
@@ -120,6 +123,7 @@ func (c *Conn) startRetransmission(now Time) {
 // lossTimeouts are the reordering timer, PTO and RTO. RFC 8985 section 8: a loss probe goes before
 // the timeout.
 func (c *Conn) lossTimeouts(now Time) {
+	c.checkLimited()
 	c.reorderingTimeout(now)
 	c.probeTimeout(now)
 	c.retransmissionTimeout(now)

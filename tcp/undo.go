@@ -104,7 +104,7 @@ func (c *Conn) forwardRTO(now Time, e *ackEffect) bool {
 			c.undo(now)
 			return true
 		}
-		c.cc.cwnd = min(c.cc.cwnd, 3*c.mss())
+		c.recoveryWindow(min(c.cc.cwnd, 3*c.mss()))
 	}
 	return false
 }
