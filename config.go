@@ -65,6 +65,11 @@ type Config struct {
 	// tcp.NewCubic; Conn.SetCongestion sets that of one connection.
 	Congestion func() tcp.Congestion
 
+	// RestartAfterIdle has a connection that has not sent for longer than the RTO begin again with
+	// the initial congestion window, as RFC 5681 section 4.1 says. Default: the window is kept for
+	// five minutes and then halved, for each five minutes (RFC 7661).
+	RestartAfterIdle bool
+
 	// Pacing spreads what the congestion window lets go over the round trip, so that no burst
 	// overflows a short queue. It costs timers. Default: only with a congestion control that asks
 	// for it (tcp.Paced).
@@ -147,8 +152,8 @@ func (c *Config) host() (host.Config, error) {
 		MSL: c.MSL, DelayedAck: c.DelayedAck, MinRTO: c.MinRTO, MaxRTO: c.MaxRTO,
 		UserTimeout: c.UserTimeout, SynTimeout: c.SynTimeout, R1: c.R1, FinWait2Timeout: c.FinWait2Timeout,
 		KeepAliveOctet: c.KeepAliveOctet, MinSendMSS: c.MinSendMSS,
-		Congestion:   c.Congestion,
-		Pacing:       c.Pacing,
+		Congestion: c.Congestion,
+		Pacing:     c.Pacing, RestartAfterIdle: c.RestartAfterIdle,
 		ECN:          c.ECN,
 		NoDelay:      true, // as package net has it
 		NoTimestamps: c.NoTimestamps, NoSACK: c.NoSACK, NoWindowScale: c.NoWindowScale,

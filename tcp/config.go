@@ -88,6 +88,11 @@ type Config struct {
 	// Conn.SetCongestion sets another for one.
 	Congestion func() Congestion
 
+	// RestartAfterIdle has a connection that has not sent for longer than the RTO begin again with
+	// the initial window (RFC 5681 section 4.1). Default: what has been in use is kept for five
+	// minutes and then halved, for each five minutes (RFC 7661), and paced as long as it is unused.
+	RestartAfterIdle bool
+
 	// Pacing spreads what cwnd lets go over the round trip, so that no burst fills a short queue.
 	// Default: with a congestion control that asks for it (Paced), as BBR's. It costs timers.
 	Pacing bool

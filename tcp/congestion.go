@@ -60,13 +60,14 @@ type Loss struct {
 }
 
 type congestionVars struct {
-	cwnd, ssthresh uint32     // octets
-	dupAcks        uint32     // without SACK: duplicate ACKs in a row
-	recover        seq.Num    // SND.NXT when recovery or a timeout began
-	lastSent       Time       // when text was last sent
-	control        Congestion // nil before the connection is established
-	pacer          *pacer     // nil: not paced
-	model          *model     // nil: control is no PathModel
+	cwnd, ssthresh uint32      // octets
+	dupAcks        uint32      // without SACK: duplicate ACKs in a row
+	recover        seq.Num     // SND.NXT when recovery or a timeout began
+	lastSent       Time        // when text was last sent
+	control        Congestion  // nil before the connection is established
+	valid          *validation // nil: cwnd has not grown
+	pacer          *pacer      // nil: not paced
+	model          *model      // nil: control is no PathModel
 	phase          phase
 	partial        bool // without SACK: a partial ACK has come in this recovery
 	afterTimeout   bool // this slow start follows a retransmission timeout
@@ -131,14 +132,6 @@ func (c *Conn) congestionRoom() uint32 {
 	return 0
 }
 
-// restartAfterIdle is RFC 5681 section 4.1: after more than an RTO without sending, cwnd is
-// at most the initial window.
-func (c *Conn) restartAfterIdle(now Time) {
-	if c.cc.model == nil && !c.outstanding() && now.Sub(c.cc.lastSent) > c.rto.rto {
-		c.cc.cwnd = min(c.cc.cwnd, c.initialWindow())
-	}
-}
-
 // grow tells the control that acked octets have left the network, of flight that were outstanding.
 func (c *Conn) grow(now Time, acked, flight uint32) {
 	if c.cc.model != nil {
@@ -152,6 +145,9 @@ func (c *Conn) grow(now Time, acked, flight uint32) {
 		c.cc.afterTimeout = false
 		a.Limited = flight+w.MSS >= w.Cwnd
 	}
+	if v := c.cc.valid; v != nil && a.Limited {
+		v.limited = true
+	}
 	w = c.cc.control.Ack(now, w, a)
 	c.cc.cwnd, c.cc.ssthresh = min(max(w.Cwnd, w.MSS), maxReceive), max(w.Ssthresh, 2*w.MSS)
 }
@@ -160,7 +156,7 @@ func (c *Conn) grow(now Time, acked, flight uint32) {
 // be included" (RFC 5681 section 3.2).
 func (c *Conn) fall(now Time, l Loss) {
 	w := c.window()
-	l.Flight = min(l.Flight, w.Cwnd)
+	l.Flight = min(c.unvalidatedLoss(now, l.Flight), w.Cwnd)
 	c.ecn.cwr = true // "for any reason", RFC 3168 section 6.1.2
 	c.cc.ssthresh = max(c.cc.control.Loss(now, w, l), 2*w.MSS)
 }

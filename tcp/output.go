@@ -282,7 +282,7 @@ func (c *Conn) outputNew(now Time, seg *wire.Segment) bool {
 	if _, lost := c.nextLost(); left == 0 && !fin || lost > 0 {
 		return false
 	}
-	c.restartAfterIdle(now)
+	c.afterIdle(now)
 	usable := c.usableWindow()
 	n := min(left, usable, c.congestionRoom())
 	if n == 0 && (left > 0 || usable == 0) {

@@ -19,6 +19,8 @@ type pacer struct {
 	next    Time  // C.next_send_time of draft-ietf-ccwg-bbr: when all that has gone should have gone
 	closed  bool  // a quantum has gone ahead of it, and nothing goes before next
 	held    bool  // something waits for it
+
+	meanwhile bool // only in the non-validated phase (validate.go)
 }
 
 // rate is what the control says or, as Linux has it, twice cwnd in a round trip while in slow

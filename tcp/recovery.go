@@ -77,6 +77,8 @@ func (c *Conn) afterAck(now Time, seg *wire.Segment, e *ackEffect) {
 	}
 	if c.cc.model != nil {
 		c.sampleRate(now, e, wasOpen)
+	} else if c.cc.phase == phaseOpen && e.acked > 0 {
+		c.validate(now)
 	}
 	if !c.outstanding() && !b.probe.again {
 		c.releaseBoard()
@@ -246,6 +248,9 @@ func (c *Conn) ackRecovery(now Time, seg *wire.Segment, e *ackEffect) {
 		return
 	}
 	if c.cc.recover.LessEq(c.snd.una) { // RFC 9937 section 6.4
+		if less := c.forgetValidation(now, c.board.undo.total); less > 0 {
+			c.cc.ssthresh = max(c.cc.ssthresh-min(less, c.cc.ssthresh), 2*c.mss())
+		}
 		c.recoveryWindow(c.cc.ssthresh)
 		c.endRecovery()
 		return
@@ -316,6 +321,7 @@ func (c *Conn) ackTimeout(now Time, seg *wire.Segment, e *ackEffect) {
 		return
 	}
 	if c.cc.recover.LessEq(c.snd.una) {
+		c.forgetValidation(now, 0)
 		c.endRecovery()
 	}
 	if e.acked > 0 {

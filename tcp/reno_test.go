@@ -368,7 +368,8 @@ func TestNoFastRetransmitAfterATimeout(t *testing.T) {
 // "TCP SHOULD set cwnd to no more than RW before beginning transmission if the TCP has not
 // sent data in an interval exceeding the retransmission timeout", RFC 5681 section 4.1. 5681-11.
 func TestRestartAfterIdleness(t *testing.T) {
-	p := opened(t, "")
+	p := established(t, setup{syn: "<MSS=1000><WS=4>", rtt: 100 * time.Millisecond, cfg: tcp.Config{Congestion: tcp.NewReno, RestartAfterIdle: true}})
+	p.send(p.ack(1001))
 	for p.c.Status().Cwnd < 50000 {
 		p.write(1 << 16)
 		for p.c.Status().Unacknowledged > 0 {
