@@ -197,11 +197,11 @@ func TestConfigCongestion(t *testing.T) { // MAY-18
 	})
 }
 
-// Pacing is off unless it is asked for.
+// Pacing is off unless it is asked for (or a window has not been in use: RFC 7661).
 func TestConfigPacing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, on := range []bool{false, true} {
-			a, b := pair(t, vitro.Config{Pacing: on})
+			a, b := pair(t, vitro.Config{Pacing: on, RestartAfterIdle: true})
 			c, s := connect(t, a, b)
 			go io.Copy(io.Discard, s)
 			time.Sleep(time.Millisecond) // of the bubble: a round trip of nothing has no rate
