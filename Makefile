@@ -96,6 +96,11 @@ sim-table: ## write the golden table of simulated transfers anew (a minute)
 sim-check: ## compare simulated transfers with their golden table, sim/testdata/table.txt
 	$(GO) test -count=1 -timeout 20m -run '^TestTable$$' ./sim -table=check
 
+.PHONY: lossless
+lossless: ## a hundred GiB over links that lose nothing: is anything sent again?
+	$(GO) test -v -count=1 -timeout 60m -run '^TestLossless$$' . -lossless 42
+	$(GO) test -v -count=1 -timeout 60m -run '^TestLossless$$' ./sim -lossless 1500
+
 .PHONY: bench
 bench: ## benchmarks in memory beside the kernel's loopback, and over TUN (root); BENCH=regexp picks some
 	@uname -srm; sed -n 's/^model name.*: //p' /proc/cpuinfo 2>/dev/null | sort | uniq -c || true; $(GO) version
