@@ -79,6 +79,12 @@ type Config struct {
 	// tcp.ECNAccept: when the peer asks. tcp.ECNRequest asks too.
 	ECN tcp.ECN
 
+	// MTUProbing says when connections search for the path MTU by probes (RFC 4821). Default
+	// tcp.MTUProbeBlackHole: once packets of the link's MTU vanish without a word.
+	// tcp.MTUProbeAlways begins with 1200 octets and probes upwards, tcp.MTUProbeOff believes
+	// ICMP messages alone.
+	MTUProbing tcp.MTUProbing
+
 	// KeepAliveOctet gives each keep-alive probe one octet of garbage, for peers that answer
 	// nothing less (RFC 9293 section 3.8.4, MAY-6). Default: none (SHLD-12).
 	KeepAliveOctet bool
@@ -155,6 +161,7 @@ func (c *Config) host() (host.Config, error) {
 		Congestion: c.Congestion,
 		Pacing:     c.Pacing, RestartAfterIdle: c.RestartAfterIdle,
 		ECN:          c.ECN,
+		MTUProbing:   c.MTUProbing,
 		NoDelay:      true, // as package net has it
 		NoTimestamps: c.NoTimestamps, NoSACK: c.NoSACK, NoWindowScale: c.NoWindowScale,
 		Trace: c.Trace,

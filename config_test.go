@@ -225,6 +225,19 @@ func TestConfigECN(t *testing.T) {
 	}
 }
 
+// A connection begins to probe for the path MTU at once, or does not.
+func TestConfigMTUProbing(t *testing.T) {
+	for mode, want := range map[tcp.MTUProbing]tcp.PathMTUState{
+		tcp.MTUProbeBlackHole: tcp.PathMTUDisabled, tcp.MTUProbeAlways: tcp.PathMTUSearching, tcp.MTUProbeOff: tcp.PathMTUDisabled,
+	} {
+		a, b := pair(t, vitro.Config{MTUProbing: mode})
+		c, s := connect(t, a, b)
+		if c.Status().MTUState != want || s.Status().MTUState != want {
+			t.Errorf("mode %d: %v, %v", mode, c.Status().MTUState, s.Status().MTUState)
+		}
+	}
+}
+
 // Who has been left, and who has never been there, does not stay.
 func TestConfigLives(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

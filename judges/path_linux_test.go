@@ -194,3 +194,28 @@ func hopLimit(t *testing.T, w *world, to netip.Addr) {
 		}
 	}
 }
+
+// A path that swallows what is longer than 1300 octets, and says nothing, on the way to the kernel:
+// vitro finds out (RFC 4821), and the next connection knows it from the start.
+func TestKernelBehindABlackHole(t *testing.T) {
+	t.Parallel()
+	eachWay(t, setup{}, func(t *testing.T, s setup, d way) {
+		t.Parallel()
+		const mtu = 1300
+		s.fault = &link.FaultConfig{Rule: func(dir link.Direction, p *wire.Packet) link.Verdict {
+			return link.Verdict{Drop: dir == link.Out && len(p.Bytes()) > mtu}
+		}}
+		w := newWorld(t, s)
+		v, k := d.ends(t, vitroSide{w}, kernelSide{w})
+		exchange(t, w, v, k, 3_000_000)
+		st := v.Status()
+		if st.PathMTU > mtu || st.PathMTU < mtu*9/10 || st.Timeouts < 3 {
+			t.Errorf("vitro sends packets of %d octets after %d timeouts", st.PathMTU, st.Timeouts)
+		}
+		v, k = d.ends(t, vitroSide{w}, kernelSide{w})
+		exchange(t, w, v, k, 3_000_000)
+		if st := v.Status(); st.PathMTU > mtu || st.PathMTU < mtu*9/10 || st.Timeouts > 0 {
+			t.Errorf("the path is forgotten: %d octets, %d timeouts", st.PathMTU, st.Timeouts)
+		}
+	})
+}

@@ -20,10 +20,11 @@ const (
 	Drop                        // the packet that arrived last is not used: Packet, Rule or Fault
 	Retransmit                  // octets are to be sent again: Flow, First, Len, Rule
 	Timeout                     // a timer has run out: Flow, Rule
+	PathMTU                     // a step of a search for the path MTU: Flow, Len (of a probe, or what is sent from now on), Rule
 	Crash                       // the host has lost its memory: Host.Crash
 )
 
-var kindNames = [...]string{"call", "note", "state", "depart", "arrive", "lost", "drop", "retransmit", "timeout", "crash"}
+var kindNames = [...]string{"call", "note", "state", "depart", "arrive", "lost", "drop", "retransmit", "timeout", "path MTU", "crash"}
 
 // String names the kind in a word.
 func (k EventKind) String() string {

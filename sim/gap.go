@@ -98,7 +98,7 @@ func (m *meter) event(e *Event) {
 			m.result.Retransmits[e.Rule]++
 			m.recovery()
 		}
-	case Call, Note, State, Drop, Crash:
+	case Call, Note, State, Drop, PathMTU, Crash:
 	}
 }
 

@@ -203,6 +203,12 @@ func (h *Host) trace(user *tcp.Trace) *tcp.Trace {
 				u.Retransmit(c, now, first, n, rule)
 			}
 		},
+		PathMTU: func(c tcp.Observed, now tcp.Time, mtu int, rule tcp.Rule) {
+			w.tell(&Event{Kind: PathMTU, Host: h, Flow: c.Flow(), Len: uint32(mtu), Rule: rule})
+			if u.PathMTU != nil {
+				u.PathMTU(c, now, mtu, rule)
+			}
+		},
 		Timeout: func(c tcp.Observed, now tcp.Time, rule tcp.Rule) {
 			w.tell(&Event{Kind: Timeout, Host: h, Flow: c.Flow(), Rule: rule})
 			if u.Timeout != nil {

@@ -75,6 +75,8 @@ func (r *recent) ladder() string {
 			rec.Rule(t, p, e.Rule)
 		case Timeout:
 			rec.Note(t, p, e.Rule.Sentence())
+		case PathMTU:
+			rec.Note(t, p, fmt.Sprintf("path MTU, %d octets: %s", e.Len, e.Rule.Sentence()))
 		case Crash:
 			rec.Note(t, p, "crash")
 		case Call:

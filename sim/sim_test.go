@@ -73,7 +73,7 @@ func trace(w *sim.World) *strings.Builder {
 			fmt.Fprintf(b, " %d %x", e.Packet.ID, e.Packet.Bytes)
 		case sim.Call, sim.Note:
 			b.WriteString(" " + e.Text)
-		case sim.Drop, sim.Retransmit, sim.Timeout, sim.Crash:
+		case sim.Drop, sim.Retransmit, sim.Timeout, sim.PathMTU, sim.Crash:
 		}
 		if e.Rule != 0 {
 			fmt.Fprintf(b, " %v", e.Rule)

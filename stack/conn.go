@@ -73,8 +73,8 @@ func (s *Stack) newConn(now tcp.Time, flow wire.Flow, n *netif) *Conn {
 	c.timer.conn = c
 	c.tcp.Init(&s.cfg.TCP, flow, n.cfg.MTU)
 	c.tcp.SetSuperSegment(n.super)
-	if mtu, ok := s.paths.mtu(now, &flow.Remote); ok {
-		c.tcp.SetPathMTU(mtu)
+	if mtu, most := s.paths.mtu(now, &flow.Remote); mtu != 0 {
+		c.tcp.SetPathMTU(now, mtu, most)
 	}
 	s.stats.States[tcp.Closed]++
 	s.all.push(c)
@@ -255,6 +255,9 @@ func (s *Stack) signals(now tcp.Time, c *Conn) {
 	}
 	if sig&tcp.SignalNoMemory != 0 {
 		s.lack(c)
+	}
+	if sig&tcp.SignalPathMTU != 0 {
+		s.foundMTU(now, c)
 	}
 	if c.listener != nil {
 		c.listener.childSignals(now, c, sig)

@@ -67,7 +67,7 @@ func (s *Stack) leads(c *Conn) *netif {
 		n := s.between(&flow.Local, &flow.Remote)
 		if n != nil && n != c.iface {
 			c.tcp.SetSuperSegment(n.super)
-			c.tcp.SetPathMTU(n.cfg.MTU)
+			c.tcp.SetLinkMTU(n.cfg.MTU)
 		}
 		c.iface = n
 	}

@@ -23,6 +23,7 @@ const (
 
 type path struct {
 	mtu   int
+	most  int // above it nothing passes, as a search has found; 0: there was none
 	until tcp.Time
 }
 
@@ -38,17 +39,26 @@ type paths struct {
 // contents of a Datagram Too Big message", RFC 1191 section 3; an older connection, which
 // still sends more, may well get one that says more. Nor does that one prolong the other.
 func (p *paths) learn(now tcp.Time, dst wire.Addr, mtu, limit int) {
-	if p.known == nil {
-		p.known = make(map[wire.Addr]path)
-	}
 	if dst.Is4() {
 		mtu = max(mtu, leastMTU4)
 	}
-	old, ok := p.known[dst]
-	if ok && now < old.until && old.mtu < mtu {
+	if old, ok := p.known[dst]; ok && now < old.until && old.mtu < mtu {
 		return
 	}
-	if !ok {
+	p.set(dst, path{mtu: mtu, until: now.Add(pathLife)}, limit)
+}
+
+// found notes what a connection's probes have found (RFC 4821 section 5.2): it may be more than was
+// known, for it has passed.
+func (p *paths) found(now tcp.Time, dst wire.Addr, mtu, most, limit int) {
+	p.set(dst, path{mtu: mtu, most: most, until: now.Add(pathLife)}, limit)
+}
+
+func (p *paths) set(dst wire.Addr, what path, limit int) {
+	if p.known == nil {
+		p.known = make(map[wire.Addr]path)
+	}
+	if _, ok := p.known[dst]; !ok {
 		if len(p.order) < limit {
 			p.order = append(p.order, dst)
 		} else {
@@ -57,13 +67,27 @@ func (p *paths) learn(now tcp.Time, dst wire.Addr, mtu, limit int) {
 			p.next = (p.next + 1) % limit
 		}
 	}
-	p.known[dst] = path{mtu, now.Add(pathLife)}
+	p.known[dst] = what
 }
 
-// mtu returns what is known of the path to dst.
-func (p *paths) mtu(now tcp.Time, dst *wire.Addr) (int, bool) {
-	known, ok := p.known[*dst]
-	return known.mtu, ok && now < known.until
+// mtu returns what is known of the path to dst: what passes, and above what nothing does; 0 when
+// nothing is known. What a search has found is not forgotten after pathLife, or the next connection
+// would stall in the same black hole: it begins with that, and looks whether there is more by now.
+func (p *paths) mtu(now tcp.Time, dst *wire.Addr) (passes, most int) {
+	switch known := p.known[*dst]; {
+	case now < known.until:
+		return known.mtu, known.most
+	case known.most != 0:
+		return known.mtu, wire.MaxPacket
+	}
+	return 0, 0
+}
+
+// foundMTU keeps what the connection's search has found, for those that follow.
+func (s *Stack) foundMTU(now tcp.Time, c *Conn) {
+	if passes, most := c.tcp.FoundMTU(); passes != 0 {
+		s.paths.found(now, c.tcp.Flow().Remote, passes, most, s.cfg.MaxPaths)
+	}
 }
 
 // plateaus is the table of RFC 1191 section 7.1, for routers that do not say their MTU.

@@ -45,7 +45,9 @@ type board struct {
 	lost    uint32  // and that are lost
 	hint    seq.Num // nothing that is lost is before it
 	force   bool    // one segment goes whatever cwnd says
-	reneged bool    // the peer has given up what it had reported, in this recovery
+	narrow  seq.Num // the end of what askNarrow has cut, when asked
+	asked   bool
+	reneged bool // the peer has given up what it had reported, in this recovery
 
 	rack  rackFlight
 	probe probeVars

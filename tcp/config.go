@@ -101,6 +101,10 @@ type Config struct {
 	// Default ECNAccept: when the peer asks.
 	ECN ECN
 
+	// MTUProbing says when new connections search for the path MTU by probes (RFC 4821). Default
+	// MTUProbeBlackHole: once packets of the link's MTU vanish and smaller ones pass.
+	MTUProbing MTUProbing
+
 	// KeepAliveOctet gives each keep-alive probe one octet of garbage, for peers that answer
 	// nothing less (RFC 9293 section 3.8.4, MAY-6). Default: none (SHLD-12).
 	KeepAliveOctet bool
@@ -146,6 +150,9 @@ type Trace struct {
 	Drop func(c Observed, now Time, seg *wire.Segment, rule Rule)
 	// Retransmit is told when octets from first on, n of them, are to be sent again.
 	Retransmit func(c Observed, now Time, first seq.Num, n uint32, rule Rule)
+	// PathMTU is told of each step of a search for the path MTU: mtu is the size of the probe, or
+	// what is sent from now on.
+	PathMTU func(c Observed, now Time, mtu int, rule Rule)
 	// Timeout is told when a timer has run out.
 	Timeout func(c Observed, now Time, rule Rule)
 }

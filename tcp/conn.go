@@ -26,7 +26,8 @@ type Conn struct {
 	snd      sendVars
 	rcv      receiveVars
 	opt      optionVars
-	board    *board // nil when nothing is outstanding
+	board    *board     // nil when nothing is outstanding
+	search   *mtuSearch // for the path MTU; nil when there is nothing to search for
 	rack     rackVars
 	ecn      ecnVars
 	count    counters
@@ -141,6 +142,7 @@ const (
 	SignalListen                         // a passive connection has returned to LISTEN
 	SignalTimeWait                       // TIME-WAIT is entered
 	SignalClosed                         // the connection is CLOSED
+	SignalPathMTU                        // a search for the path MTU has news: FoundMTU
 	SignalNoMemory                       // Config.MaxBuffers kept a buffer small: MemoryFreed is to be called
 )
 

@@ -44,15 +44,12 @@ func (c *Conn) SoftError() SoftError { return c.soft }
 // (RFC 5927 section 7). What is in flight is cut anew and sent again; it is no sign of
 // congestion (RFC 8201 section 5.4).
 func (c *Conn) PacketTooBig(now Time, quoted seq.Num, mtu int) bool {
-	floor := minPathMTU4
-	if !c.flow.Remote.Is4() {
-		floor = minPathMTU6
-	}
-	mtu = max(mtu, floor)
+	mtu = max(mtu, int(c.leastMTU()))
 	if !c.inFlight(quoted) || mtu >= int(c.pmtu()) {
-		return false
+		return c.inFlight(quoted) && c.mtuHint(now, quoted, mtu)
 	}
 	c.setPathMTU(mtu)
+	c.lowerMTU(now, c.pathMTU, 0)
 	if c.snd.synAcked && c.outstanding() {
 		c.sentAgain(c.snd.una)
 		c.loseAll(now, RulePacketTooBig)
@@ -60,10 +57,21 @@ func (c *Conn) PacketTooBig(now Time, quoted seq.Num, mtu int) bool {
 	return true
 }
 
-// SetPathMTU tells the connection that the path carries packets of mtu octets, as the stack
-// has learned from another connection to the same host. It only lowers.
-func (c *Conn) SetPathMTU(mtu int) {
+// SetPathMTU tells the connection that the path carries packets of mtu octets, as the stack has
+// learned from another connection to the same host, and nothing above most; 0 means mtu. Where most
+// is more, probes go on with the search (RFC 4821 section 5.2). It only lowers.
+func (c *Conn) SetPathMTU(now Time, mtu, most int) {
 	if mtu < int(c.pmtu()) {
 		c.setPathMTU(mtu)
+		c.lowerMTU(now, c.pathMTU, uint16(min(max(most, 0), int(c.mtu))))
+	}
+}
+
+// SetLinkMTU tells the connection that its packets now leave by a link that carries mtu octets. It
+// only lowers, and no probe goes beyond.
+func (c *Conn) SetLinkMTU(mtu int) {
+	c.mtu = min(c.mtu, clampMTU(mtu))
+	if c.pathMTU != 0 {
+		c.setPathMTU(int(c.pathMTU))
 	}
 }

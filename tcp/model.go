@@ -201,7 +201,7 @@ func (c *Conn) lose(now Time, i int) {
 	before := c.board.lost
 	c.board.lose(i)
 	m := c.cc.model
-	if m == nil || c.board.lost == before {
+	if m == nil || c.board.lost == before || c.isMTUProbe(&r) {
 		return
 	}
 	m.lost += uint64(r.len())

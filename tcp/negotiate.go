@@ -77,11 +77,7 @@ func (c *Conn) defaultMSS() uint32 {
 
 // mss is Eff.snd.MSS of RFC 9293 section 3.7.1 for a segment without SACK blocks (MUST-16).
 func (c *Conn) mss() uint32 {
-	n := min(c.snd.mss, uint32(c.pmtu())-c.ipHeader()-tcpHeader)
-	if c.opt.timestamps {
-		n -= min(timestampsLength, n-1)
-	}
-	return n
+	return c.textOf(c.pmtu())
 }
 
 // synchronize selects ISS and queues a SYN: "Set SND.UNA to ISS, SND.NXT to ISS+1".

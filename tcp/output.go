@@ -43,7 +43,7 @@ func (c *Conn) outputText(now Time, seg *wire.Segment) bool {
 	if p := c.cc.pacer; p != nil {
 		p.held = false
 	}
-	if c.outputTail(now, seg) || c.outputAgain(now, seg) || c.outputNew(now, seg) || c.outputProbe(now, seg) || c.outputKeepAlive(now, seg) {
+	if c.outputTail(now, seg) || c.outputMTUProbe(now, seg) || c.outputAgain(now, seg) || !c.awaitsMTUProbe(now) && c.outputNew(now, seg) || c.outputProbe(now, seg) || c.outputKeepAlive(now, seg) {
 		return true
 	}
 	c.reply.owed &^= owedOverride
@@ -188,7 +188,7 @@ func (c *Conn) outputAgain(now Time, seg *wire.Segment) bool {
 	n := min(lost, edge.Sub(from))
 	switch {
 	case c.board.force:
-		n = min(n, mss)
+		n = c.askNarrow(from, min(n, mss))
 		allowed = max(allowed, n)
 	case allowed < min(n, mss) || c.paceHolds(now):
 		return false

@@ -212,6 +212,9 @@ func (c *Conn) reorderingTimeout(now Time) {
 		return
 	}
 	c.timedOut(now, RuleRACK)
+	if c.mtuProbeLost(now) {
+		return
+	}
 	switch c.cc.phase {
 	case phaseOpen:
 		c.enterRecovery(now, &ackEffect{flight: c.snd.nxt.Sub(c.snd.una), sacked: b.sacked})

@@ -62,10 +62,11 @@ func (c *Conn) afterAck(now Time, seg *wire.Segment, e *ackEffect) {
 	c.countDelivered(seg, e)
 	c.probeAcked(now, seg, e)
 	c.adaptReordering(e.dsack)
+	c.ackMTU(now, e)
 	lost := b.lost
 	c.detectLoss(now, RuleRACK)
 	c.duplicateLoss(now, e)
-	e.moreLost = b.lost > lost
+	e.moreLost = b.lost > lost && !c.mtuProbeLost(now)
 	wasOpen := c.cc.phase == phaseOpen
 	switch c.cc.phase {
 	case phaseOpen:
@@ -295,6 +296,7 @@ func (c *Conn) reduce(e *ackEffect) {
 // congestionTimeout is RFC 5681 section 3.1: ssthresh falls once for a segment, not for each
 // repeated timeout; cwnd becomes the loss window, 1 SMSS. RFC 5682 section 2.1 step 1.
 func (c *Conn) congestionTimeout(now Time, rule Rule) {
+	c.mtuTimeout(now)
 	if c.rto.count == 1 {
 		c.beginUndo()
 		c.fall(now, Loss{Flight: c.snd.nxt.Sub(c.snd.una), Timeout: true})

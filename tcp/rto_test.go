@@ -49,7 +49,7 @@ func TestRTOAgainstTheModel(t *testing.T) { // MUST-18, MUST-19
 			least, most = time.Millisecond, 100*time.Second
 		}
 		rtt := time.Duration(1 + r.IntN(300_000_000))
-		p := established(t, setup{rtt: rtt, cfg: tcp.Config{MinRTO: least, MaxRTO: most, UserTimeout: -1}})
+		p := established(t, setup{rtt: rtt, cfg: tcp.Config{MinRTO: least, MaxRTO: most, UserTimeout: -1, MTUProbing: tcp.MTUProbeOff}})
 		e := estimator{g: float64(least)}
 		e.measured(float64(rtt))
 		want := e.within(least, most)
@@ -126,7 +126,7 @@ func TestDuplicateAckMeasuresNothing(t *testing.T) {
 // (5.4) on expiry the earliest segment goes, (5.5) the RTO doubles, (5.6) the timer starts.
 // 6298-7, 6298-8.
 func TestRetransmissionTimer(t *testing.T) { // MUST-18, MUST-19
-	p := established(t, setup{syn: "<MSS=1000>", rtt: 100 * time.Millisecond})
+	p := established(t, setup{syn: "<MSS=1000>", rtt: 100 * time.Millisecond, cfg: tcp.Config{MTUProbing: tcp.MTUProbeOff}})
 	rto := p.c.Status().RTO
 	p.must(p.c.Deadline() == tcp.Never, "an idle connection has no timer")
 	p.write(1000)

@@ -93,6 +93,14 @@ const (
 	// ICMP.
 	RuleICMPHard
 	RulePacketTooBig
+	// The search for the path MTU.
+	RuleBlackHole
+	RuleMTUProbe
+	RuleMTUProbePassed
+	RuleMTUProbeLost
+	RuleMTUInconclusive
+	RuleMTUComplete
+	RuleMTURaise
 	// The stack's, about segments that reach no connection.
 	RuleNoConnection
 	RuleMartian
@@ -180,6 +188,13 @@ var rules = [NumRules]ruleText{
 	RulePartialAck:          {"RFC 6582 3.2", "a partial ACK: the next segment is lost too"},
 	RuleICMPHard:            {"RFC 9293 3.9.2.2", "a hard ICMP error before the connection is synchronized: abort"},
 	RulePacketTooBig:        {"RFC 1191 6.4, RFC 8201 5.4", "the path takes smaller packets only: cut anew and send again"},
+	RuleBlackHole:           {"RFC 4821 7.7", "what was sent whole vanished, and a small part of it has passed: an ICMP black hole"},
+	RuleMTUProbe:            {"RFC 4821 7.5", "a probe packet of the probe size is sent"},
+	RuleMTUProbePassed:      {"RFC 4821 7.6.1", "the probe is delivered: raise search_low and the path MTU to its size"},
+	RuleMTUProbeLost:        {"RFC 4821 7.6.2", "only the probe is lost: no sign of congestion"},
+	RuleMTUInconclusive:     {"RFC 4821 7.6.4", "the probe is lost, and others with it: nothing is known"},
+	RuleMTUComplete:         {"RFC 8899 5.2 SEARCH_COMPLETE", "no probe is worth its cost: rest for 10 minutes"},
+	RuleMTURaise:            {"RFC 4821 7.3", "10 minutes have passed: search_high is reset, probing resumes"},
 	RuleNoConnection:        {"RFC 9293 3.10.7.1", "no connection and no listener: a RST is sent in response"},
 	RuleMartian:             {"RFC 9293 3.9.2.3", "an address that cannot be a host's: silently discard"},
 	RuleNotOurs:             {"RFC 1122 3.2.1.3", "not addressed to this host: silently discard"},

@@ -97,6 +97,7 @@ func (c *Conn) acknowledge(now Time, seg *wire.Segment) {
 	if !c.snd.synAcked {
 		c.snd.synAcked = true
 		text--
+		c.beginMTUSearch()
 		c.startCongestion(now)
 		c.rto.afterHandshake()
 		c.startKeepAlive(now)

@@ -104,7 +104,7 @@ func TestSegmentsAreFull(t *testing.T) { // SHLD-28
 // Super-segments are whole segments, cut further down by Segment.GSO, and obey the windows as
 // single ones do.
 func TestSuperSegments(t *testing.T) {
-	p := established(t, setup{syn: "<MSS=1000>"})
+	p := established(t, setup{syn: "<MSS=1000>", cfg: tcp.Config{MTUProbing: tcp.MTUProbeOff}})
 	p.c.SetSuperSegment(65535)
 	p.write(33300)
 	out := p.taken()

@@ -31,15 +31,17 @@ type Status struct {
 	Buffered       uint32 // octets of memory in both buffers
 	UrgentLeft     uint32 // octets of urgent data not read; 0 is normal mode (MUST-33)
 
-	MSS        uint32 // Eff.snd.MSS, octets
-	SendMSS    uint32 // what the peer announced, or the default
-	PathMTU    int    // octets
-	Timestamps bool
-	SACK       bool
-	Scale      bool
-	NoDelay    bool
-	FinQueued  bool
-	FinSent    bool
+	MSS                      uint32       // Eff.snd.MSS, octets
+	SendMSS                  uint32       // what the peer announced, or the default
+	PathMTU                  int          // octets
+	MTUState                 PathMTUState // of the search for it
+	MTUProbes, MTUProbesLost uint32       // sent in the search, and of these lost
+	Timestamps               bool
+	SACK                     bool
+	Scale                    bool
+	NoDelay                  bool
+	FinQueued                bool
+	FinSent                  bool
 
 	SRTT, RTTVar, RTO time.Duration // RTO after backoff
 	Congestion        string        // the congestion control's name, "" before there is one
@@ -91,6 +93,9 @@ func (c *Conn) Status() Status {
 	}
 	if p := c.cc.pacer; p != nil {
 		s.PacingRate, _ = p.rate(c)
+	}
+	if m := c.search; m != nil {
+		s.MTUState, s.MTUProbes, s.MTUProbesLost = m.phase, m.sent, m.lost
 	}
 	if c.board != nil {
 		s.Reported, s.Lost = c.board.sacked, c.board.lost

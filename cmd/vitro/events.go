@@ -183,7 +183,7 @@ func newPacketLog(s *stage) *packetLog {
 			}
 		case sim.Crash:
 			l.states[e.Host] = tcp.Closed
-		case sim.Retransmit:
+		case sim.Retransmit, sim.PathMTU:
 			l.note(e, e.Host.Name+": "+e.Rule.String())
 		case sim.Drop:
 			if e.Rule != 0 {

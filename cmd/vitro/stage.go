@@ -216,6 +216,8 @@ func (s *stage) record(e *sim.Event) {
 		s.rec.Rule(e.Time, p, e.Rule)
 	case sim.Timeout:
 		s.rec.Note(e.Time, p, timeoutText(e.Rule))
+	case sim.PathMTU:
+		s.rec.Rule(e.Time, p, e.Rule)
 	case sim.Crash:
 		s.rec.Note(e.Time, p, "crash")
 		s.state[p] = tcp.Closed
@@ -243,7 +245,7 @@ func (s *stage) recordRouter(e *sim.Event) {
 		if e.Packet.IsTCP {
 			s.rec.Lost(e.Time, s.names[e.Packet.ID])
 		}
-	case sim.Call, sim.Note, sim.State, sim.Drop, sim.Retransmit, sim.Timeout, sim.Crash:
+	case sim.Call, sim.Note, sim.State, sim.Drop, sim.Retransmit, sim.Timeout, sim.PathMTU, sim.Crash:
 	}
 }
 
