@@ -379,7 +379,7 @@ func TestUserTimeout(t *testing.T) {
 // After Close all that was written arrives, however long the peer takes to read it.
 func TestCloseLingersInBackground(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		a, b := pair(t, vitro.Config{ReceiveBuffer: 8 << 10})
+		a, b := pair(t, vitro.Config{SendBuffer: 1 << 20, ReceiveBuffer: 8 << 10})
 		c, s := connect(t, a, b)
 		p := bytes.Repeat([]byte("0123456789abcdef"), 1<<14)
 		if n, err := c.Write(p); n != len(p) || err != nil {

@@ -29,6 +29,8 @@ func (c *Config) check() error {
 	}{
 		{name: "ReceiveBuffer", value: c.ReceiveBuffer, least: minBuffer, most: maxBuffer},
 		{name: "SendBuffer", value: c.SendBuffer, least: minBuffer, most: maxBuffer},
+		{name: "MaxReceiveBuffer", value: c.MaxReceiveBuffer, least: minBuffer, most: maxBuffer},
+		{name: "MaxSendBuffer", value: c.MaxSendBuffer, least: minBuffer, most: maxBuffer},
 		{name: "R1", value: c.R1, most: maxR1},
 		{name: "MinSendMSS", value: c.MinSendMSS, most: maxSendMSS},
 		{name: "Limits.MaxConnections", value: c.Limits.MaxConnections, most: math.MaxInt},
@@ -51,7 +53,23 @@ func (c *Config) check() error {
 			return fmt.Errorf("vitro: Config.%s is %d: it is at most %d", f.name, f.value, f.most)
 		}
 	}
+	if err := c.checkFixed(); err != nil {
+		return err
+	}
 	return c.checkTimes()
+}
+
+// checkFixed refuses a ceiling for what does not grow.
+func (c *Config) checkFixed() error {
+	switch {
+	case c.MaxReceiveBuffer != 0 && c.ReceiveBuffer != 0:
+		return fmt.Errorf("vitro: Config.MaxReceiveBuffer is %d, but ReceiveBuffer is fixed at %d", c.MaxReceiveBuffer, c.ReceiveBuffer)
+	case c.MaxSendBuffer != 0 && c.SendBuffer != 0:
+		return fmt.Errorf("vitro: Config.MaxSendBuffer is %d, but SendBuffer is fixed at %d", c.MaxSendBuffer, c.SendBuffer)
+	case c.MaxSendBuffer != 0 && c.ElasticSend:
+		return fmt.Errorf("vitro: Config.MaxSendBuffer is %d, but ElasticSend fixes the send buffer", c.MaxSendBuffer)
+	}
+	return nil
 }
 
 func (c *Config) checkTimes() error {

@@ -17,14 +17,22 @@ import (
 // field beyond the bounds that its comment states makes New return an error that names it;
 // a size or a time is not negative where its comment does not say what that means.
 type Config struct {
-	// ReceiveBuffer is the most a connection holds of what has arrived and not been read,
-	// in octets, and so the largest window it offers (RFC 9293 section 3.8.6). Default
-	// 1 MiB, at least 4 KiB, at most 1 GiB (RFC 7323 section 2.3).
+	// ReceiveBuffer fixes the most that a connection holds of what has arrived and not been
+	// read, in octets, and so the largest window it offers (RFC 9293 section 3.8.6): at least
+	// 4 KiB, at most 1 GiB (RFC 7323 section 2.3). Default 0: it begins with 128 KiB and grows
+	// to three times what is read in a round trip and the next power of two, up to
+	// MaxReceiveBuffer. Conn.SetReadBuffer fixes that of one connection.
 	ReceiveBuffer int
-	// SendBuffer is the most a connection holds of what has been written and not been
-	// acknowledged, in octets; beyond, Write waits. Default 1 MiB, at least 4 KiB, at most
-	// 1 GiB.
+	// SendBuffer fixes the most that a connection holds of what has been written and not been
+	// acknowledged, in octets; beyond, Write waits. At least 4 KiB, at most 1 GiB. Default 0:
+	// what is outstanding, and as much again as the congestion window, at least 64 KiB, up to
+	// MaxSendBuffer. Conn.SetWriteBuffer fixes that of one connection.
 	SendBuffer int
+	// MaxReceiveBuffer and MaxSendBuffer are up to where buffers grow that are not fixed, in
+	// octets; the window scale follows from the first (RFC 7323 section 2.1). Default 16 MiB
+	// each, at least 4 KiB, at most 1 GiB. With a fixed buffer in this Config neither says
+	// anything, and New refuses it.
+	MaxReceiveBuffer, MaxSendBuffer int
 	// ElasticSend makes Write wait only beyond 16 MiB, whatever SendBuffer and
 	// SetWriteBuffer say. It is for testing/synctest bubbles: net/http's HTTP/2 client
 	// writes while it holds a mutex, a goroutine that waits for a mutex is not durably
@@ -155,6 +163,7 @@ func (c *Config) host() (host.Config, error) {
 	s.HopLimit, s.PortFirst, s.PortLast, s.Forward = c.HopLimit, c.PortFirst, c.PortLast, c.Forward
 	s.TCP = tcp.Config{
 		ReceiveBuffer: c.ReceiveBuffer, SendBuffer: c.SendBuffer,
+		MaxReceiveBuffer: c.MaxReceiveBuffer, MaxSendBuffer: c.MaxSendBuffer,
 		MSL: c.MSL, DelayedAck: c.DelayedAck, MinRTO: c.MinRTO, MaxRTO: c.MaxRTO,
 		UserTimeout: c.UserTimeout, SynTimeout: c.SynTimeout, R1: c.R1, FinWait2Timeout: c.FinWait2Timeout,
 		KeepAliveOctet: c.KeepAliveOctet, MinSendMSS: c.MinSendMSS,

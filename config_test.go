@@ -214,6 +214,49 @@ func TestConfigPacing(t *testing.T) {
 	})
 }
 
+// Buffers grow up to their ceilings, where neither Config nor connection fixes them.
+func TestConfigBuffers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, tc := range []struct {
+			config        vitro.Config
+			set           bool // SetReadBuffer and SetWriteBuffer are called
+			receive, send uint32
+		}{
+			{vitro.Config{}, false, 16 << 20, 16 << 20},
+			{vitro.Config{MaxReceiveBuffer: 1 << 18, MaxSendBuffer: 1 << 17}, false, 1 << 18, 1 << 17},
+			{vitro.Config{ReceiveBuffer: 50000, SendBuffer: 60000}, false, 50000, 60000},
+			{vitro.Config{}, true, 70000, 80000},
+		} {
+			a, b := pair(t, tc.config)
+			c, s := connect(t, a, b)
+			if tc.set {
+				s.SetReadBuffer(70000)
+				c.SetWriteBuffer(80000)
+			}
+			if n := c.Status().MaxSendBuffer; n != tc.send {
+				t.Errorf("%+v: the send buffer may grow to %d; want %d", tc, n, tc.send)
+			}
+			if n := s.Status().MaxReceiveBuffer; n != tc.receive {
+				t.Errorf("%+v: the receive buffer may grow to %d; want %d", tc, n, tc.receive)
+			}
+			const size = 4 << 20
+			go func() {
+				c.Write(make([]byte, size))
+				c.CloseWrite()
+			}()
+			if n, err := io.Copy(io.Discard, s); n != size || err != nil {
+				t.Errorf("%+v: %d octets, %v", tc, n, err)
+			}
+			if n := s.Status().ReceiveBuffer; n > tc.receive {
+				t.Errorf("%+v: the receive buffer has %d octets", tc, n)
+			}
+			if n := c.Status().SendBuffer; n > tc.send {
+				t.Errorf("%+v: the send buffer has %d octets", tc, n)
+			}
+		}
+	})
+}
+
 // ECN is used when one asks and the other does not refuse.
 func TestConfigECN(t *testing.T) {
 	for mode, want := range map[tcp.ECN]bool{tcp.ECNAccept: false, tcp.ECNRequest: true, tcp.ECNOff: false} {

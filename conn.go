@@ -217,14 +217,16 @@ func (c *Conn) SetKeepAliveConfig(config net.KeepAliveConfig) error {
 }
 
 // SetReadBuffer sets how many octets of what arrives the connection holds at most: the
-// largest window it offers (RFC 9293 section 3.8.6). What has been offered is not taken back.
-// Default Config.ReceiveBuffer; at least 4 KiB, at most 1 GiB: what is beyond is held to that.
+// largest window it offers (RFC 9293 section 3.8.6). What has been offered is not taken back, and
+// the buffer does not grow any more. Default as Config.ReceiveBuffer says; at least 4 KiB, at most
+// 1 GiB: what is beyond is held to that.
 func (c *Conn) SetReadBuffer(octets int) error {
 	return c.setHere(func(h *host.Conn) error { return h.SetReceiveBuffer(octets) })
 }
 
-// SetWriteBuffer sets how many octets Write queues before it waits. Default
-// Config.SendBuffer; at least 4 KiB, at most 1 GiB: what is beyond is held to that.
+// SetWriteBuffer sets how many octets Write queues before it waits, and no congestion window
+// changes it any more. Default as Config.SendBuffer says; at least 4 KiB, at most 1 GiB: what is
+// beyond is held to that.
 func (c *Conn) SetWriteBuffer(octets int) error {
 	return c.setHere(func(h *host.Conn) error { return h.SetSendBuffer(octets) })
 }

@@ -261,7 +261,7 @@ better (a rate, goodput, work for the processor in Gbit per CPU-second) above 1 
 A B C A B C. Processor time is what getrusage says of the process, the kernel's part for it included. *As on a wire*: packets
 of at most the MTU, every checksum formed and checked. *Offloads*: whatever spares the peer that: super-segments and no
 checksums over vitro's link.Pair; over gVisor's link/pipe with the capabilities of checksum offload and host GSO declared;
-the kernel's loopback is always so. Buffers are the defaults: 1 MiB for vitro and gVisor, the kernel's adjust themselves.
+the kernel's loopback is always so. Buffers are the defaults: 1 MiB for gVisor, those of vitro and the kernel adjust themselves.
 
 - *one stream*: one goroutine writes 64 KiB at a time, another reads.
 - *1-byte round trips*: one octet there, one back, on one connection.

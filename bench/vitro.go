@@ -18,7 +18,7 @@ var addrs = [2]netip.Prefix{netip.MustParsePrefix("10.99.0.1/24"), netip.MustPar
 const port = 80
 
 // networkBuffer is the size of the buffers for the emulator: it must hold what the longest path
-// and its queue do. In memory all have their defaults, which for vitro and gVisor are 1 MiB.
+// and its queue do. In memory all have their defaults: gVisor's are 1 MiB, the others' grow.
 const networkBuffer = 4 << 20
 
 var vitroPeer = peer{

@@ -203,6 +203,7 @@ func TestReadOpensWindow(t *testing.T) {
 		la, lb := link.Pair(0)
 		a, b := join(t, la, lb)
 		c, s := connect(t, a, b)
+		c.SetSendBuffer(1 << 20)
 		s.SetReceiveBuffer(64 << 10)
 		const size = 4 << 20
 		written := make(chan int, 1)

@@ -83,13 +83,13 @@ func (c *Conn) SetHopLimit(hops uint8) error {
 
 // SetReceiveBuffer sets how many octets of what arrives the connection holds: RCV.BUFF of
 // RFC 9293 section 3.8.6.2.2, the largest window it offers. What has been offered is not
-// taken back (SHLD-14). At least 4 KiB, at most 1 GiB.
+// taken back (SHLD-14). It grows no more. At least 4 KiB, at most 1 GiB.
 func (c *Conn) SetReceiveBuffer(octets int) error {
 	return c.set(func(now tcp.Time) error { c.core.SetReceiveBuffer(now, octets); return nil })
 }
 
-// SetSendBuffer sets how many octets Write queues before it waits. At least 4 KiB, at most
-// 1 GiB; an elastic buffer stays as it is.
+// SetSendBuffer sets how many octets Write queues before it waits. It follows the
+// congestion window no more. At least 4 KiB, at most 1 GiB; an elastic buffer stays as it is.
 func (c *Conn) SetSendBuffer(octets int) error {
 	return c.set(func(now tcp.Time) error {
 		if !c.host.elastic {

@@ -175,7 +175,8 @@ func TestSuperSegmentsAreCut(t *testing.T) {
 func narrow(t testing.TB, middle sim.LinkConfig) (w *sim.World, a, r, b *sim.Host, first *sim.Link) {
 	t.Helper()
 	w = sim.New(1)
-	a, b = w.Host("A", stack.Config{}), w.Host("B", stack.Config{})
+	ends := stack.Config{TCP: tcp.Config{ReceiveBuffer: 1 << 20}} // for queues here have no end
+	a, b = w.Host("A", ends), w.Host("B", ends)
 	r, s := w.Host("R", stack.Config{Forward: true}), w.Host("S", stack.Config{Forward: true})
 	first, err := w.Link(sim.LinkConfig{Delay: delay}, port(a, "10.1.0.1/24", "10.0.0.0/8"), port(r, "10.1.0.2/24"))
 	if err != nil {

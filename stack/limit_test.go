@@ -28,7 +28,7 @@ func TestReleaseWithoutClose(t *testing.T) {
 // Release after Close gives up nothing: what is queued goes, from CLOSE-WAIT too.
 func TestReleaseAfterClose(t *testing.T) {
 	for _, peerFirst := range []bool{false, true} {
-		p := newPair(t, config(), config())
+		p := newPair(t, mebibytes(), mebibytes())
 		l := p.listen(p.b, ap(addrB, 80), stack.ListenOptions{})
 		client, server := p.connect(l, ap(addrB, 80))
 		if peerFirst {
@@ -155,7 +155,7 @@ func TestTurns(t *testing.T) {
 
 // What the stack sends to itself does not make one Output call last for ever.
 func TestLoopEndsATurn(t *testing.T) {
-	x := newSeat(t, config())
+	x := newSeat(t, mebibytes())
 	l, _ := x.s.Listen(mustAP("127.0.0.1:80"), 0, stack.ListenOptions{})
 	c, _ := x.s.Dial(x.now, netipAP(), mustAP("127.0.0.1:80"), stack.ConnOptions{})
 	x.take()

@@ -13,9 +13,16 @@ import (
 // least is what each direction of a connection has however little memory there is.
 const least = 2048
 
+// mebibytes returns a Config by which each buffer has a mebibyte, whatever it carries.
+func mebibytes() stack.Config {
+	cfg := config()
+	cfg.TCP.ReceiveBuffer, cfg.TCP.SendBuffer = 1<<20, 1<<20
+	return cfg
+}
+
 // tight returns the Config of a stack with little memory.
 func tight(octets int) stack.Config {
-	cfg := config()
+	cfg := mebibytes()
 	cfg.TCP.MaxBuffers = octets
 	return cfg
 }
@@ -44,7 +51,7 @@ func (p *pair) bounded(s *stack.Stack, cfg *stack.Config) {
 // goes on.
 func TestStalledConnectionsGiveWay(t *testing.T) {
 	cfg := tight(8 << 20)
-	p := newPair(t, config(), cfg)
+	p := newPair(t, mebibytes(), cfg)
 	l := p.listen(p.b, ap(addrB, 80), stack.ListenOptions{})
 	goodClient, goodServer := p.connect(l, ap(addrB, 80))
 	var bad, peers []*stack.Conn
@@ -99,7 +106,7 @@ func TestStalledConnectionsGiveWay(t *testing.T) {
 
 // Who has waited longest goes first, and no more than is needed.
 func TestOldestStallGoesFirst(t *testing.T) {
-	p := newPair(t, config(), tight(8<<20))
+	p := newPair(t, mebibytes(), tight(8<<20))
 	l := p.listen(p.b, ap(addrB, 80), stack.ListenOptions{})
 	var clients, servers []*stack.Conn
 	for range 8 {
@@ -137,7 +144,7 @@ func TestTrickleIsNoProgress(t *testing.T) {
 		ended  bool
 	}{{"an octet", 1, true}, {"four kilobytes", 4096, false}} {
 		cfg := tight(2 << 20)
-		p := newPair(t, config(), cfg)
+		p := newPair(t, mebibytes(), cfg)
 		l := p.listen(p.b, ap(addrB, 80), stack.ListenOptions{})
 		var clients, servers []*stack.Conn
 		for range 3 {
@@ -167,7 +174,7 @@ func TestTrickleIsNoProgress(t *testing.T) {
 // As long as memory is not short, a connection may hold its own for ever.
 func TestStallWithoutNeed(t *testing.T) {
 	cfg := tight(8 << 20)
-	p := newPair(t, config(), cfg)
+	p := newPair(t, mebibytes(), cfg)
 	l := p.listen(p.b, ap(addrB, 80), stack.ListenOptions{})
 	var held []*stack.Conn
 	for range 6 {
@@ -190,7 +197,7 @@ func TestStallWithoutNeed(t *testing.T) {
 func TestReceiveWithoutMemory(t *testing.T) {
 	cfg := tight(1 << 20)
 	cfg.StallTimeout = time.Hour
-	p := newPair(t, config(), cfg)
+	p := newPair(t, mebibytes(), cfg)
 	l := p.listen(p.b, ap(addrB, 80), stack.ListenOptions{})
 	hog, hogServer := p.connect(l, ap(addrB, 80))
 	client, server := p.connect(l, ap(addrB, 80)) // it is offered a window before memory is short
@@ -223,7 +230,7 @@ func TestReceiveWithoutMemory(t *testing.T) {
 func TestSendWithoutMemory(t *testing.T) {
 	cfg := tight(1 << 20)
 	cfg.StallTimeout = time.Hour
-	p := newPair(t, config(), cfg)
+	p := newPair(t, mebibytes(), cfg)
 	l := p.listen(p.a, ap(addrA, 80), stack.ListenOptions{})
 	var ends []*stack.Conn
 	for range 3 {
@@ -260,7 +267,7 @@ func TestSendWithoutMemory(t *testing.T) {
 
 // Who was seen to stall when memory was short an hour ago is not judged by that.
 func TestStallsAreForgotten(t *testing.T) {
-	p := newPair(t, config(), tight(4<<20))
+	p := newPair(t, mebibytes(), tight(4<<20))
 	l := p.listen(p.b, ap(addrB, 80), stack.ListenOptions{})
 	var servers []*stack.Conn
 	short := func() { // four megabytes
@@ -293,7 +300,7 @@ func TestStallsAreForgotten(t *testing.T) {
 
 // Those that have gone without memory are not remembered longer than they live.
 func TestLacking(t *testing.T) {
-	p := newPair(t, config(), tight(1<<20))
+	p := newPair(t, mebibytes(), tight(1<<20))
 	l := p.listen(p.b, ap(addrB, 80), stack.ListenOptions{})
 	var servers []*stack.Conn
 	for range 20 {

@@ -137,7 +137,7 @@ func TestOrphanOfAClosedWindow(t *testing.T) {
 		{"an orphan where there is no limit", true, false, -1, false},
 		{"an orphan, a short limit", true, false, time.Second, true},
 	} {
-		cfg := config()
+		cfg := mebibytes()
 		cfg.OrphanTimeout = c.timeout
 		p := newPair(t, cfg, config())
 		l := p.listen(p.b, ap(addrB, 80), stack.ListenOptions{})

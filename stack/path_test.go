@@ -55,7 +55,7 @@ func TestNoAllocationsOnThePath(t *testing.T) {
 		{MTU: 1500, MaxSuper: 65535, ChecksumOffload: true},
 	} {
 		for _, v6 := range []bool{false, true} {
-			a, b := stack.New(config()), stack.New(config())
+			a, b := stack.New(mebibytes()), stack.New(config())
 			cfg.Prefixes = prefixes("10.0.0.1/24", "2001:db8::1/64")
 			a.AddInterface(cfg)
 			cfg.Prefixes = prefixes("10.0.0.2/24", "2001:db8::2/64")

@@ -64,7 +64,7 @@ func TestLyingSACKBlocks(t *testing.T) {
 // section 5) and port together take more than 2^32 guesses, with windows of a megabyte on both
 // sides.
 func TestBlindData(t *testing.T) {
-	p := bulk(t, "")
+	p := bulkWith(t, "", tcp.Config{ReceiveBuffer: 1 << 20})
 	for range 300 { // so that ACKs of a whole window ago are plausible
 		p.taken()
 		p.ackAll()

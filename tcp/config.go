@@ -9,8 +9,8 @@ import (
 
 // Defaults of Config.
 const (
-	DefaultReceiveBuffer     = 1 << 20
-	DefaultSendBuffer        = 1 << 20
+	DefaultMaxReceiveBuffer  = 16 << 20
+	DefaultMaxSendBuffer     = 16 << 20
 	DefaultMaxBuffers        = 1 << 30
 	DefaultMSL               = 30 * time.Second
 	DefaultDelayedAck        = 40 * time.Millisecond
@@ -39,12 +39,18 @@ const (
 // its default, which New fills in. Connections that share a Config share its buffers
 // too, so they are called under one lock; do not change a Config that is in use.
 type Config struct {
-	// ReceiveBuffer is the most a connection holds of what has arrived and not been
-	// read, in octets. Default 1 MiB, at most 1 GiB (RFC 7323 section 2.3).
+	// ReceiveBuffer, when not 0, is the most a connection holds of what has arrived and not been
+	// read, in octets: at least 4 KiB, at most 1 GiB (RFC 7323 section 2.3). Default 0: it begins
+	// with 128 KiB and grows to three times what the user reads in a round trip.
 	ReceiveBuffer int
-	// SendBuffer is the most a connection holds of what has been sent by the user and not
-	// been acknowledged, in octets. Default 1 MiB.
+	// SendBuffer, when not 0, is the most a connection holds of what has been sent by the user
+	// and not been acknowledged, in octets: at least 4 KiB, at most 1 GiB. Default 0: what is
+	// outstanding, and beyond it as much as the congestion window, at least 64 KiB.
 	SendBuffer int
+	// MaxReceiveBuffer and MaxSendBuffer are up to where buffers grow whose size is not said, in
+	// octets. The window scale follows from the first (RFC 7323 section 2.1). Default 16 MiB each,
+	// at least 4 KiB, at most 1 GiB.
+	MaxReceiveBuffer, MaxSendBuffer int
 
 	// MaxBuffers bounds the octets of memory in the buffers of all connections together. At the
 	// bound a buffer grows no more: Send takes less, the window offered is smaller, text that
@@ -169,8 +175,8 @@ func (cfg *Config) setDefaults() {
 		return
 	}
 	cfg.ready = true
-	orDefault(&cfg.ReceiveBuffer, DefaultReceiveBuffer)
-	orDefault(&cfg.SendBuffer, DefaultSendBuffer)
+	orDefault(&cfg.MaxReceiveBuffer, DefaultMaxReceiveBuffer)
+	orDefault(&cfg.MaxSendBuffer, DefaultMaxSendBuffer)
 	orDefault(&cfg.MaxBuffers, DefaultMaxBuffers)
 	cfg.pool.most = cfg.MaxBuffers
 	orDefault(&cfg.MSL, DefaultMSL)
@@ -185,8 +191,11 @@ func (cfg *Config) setDefaults() {
 	if cfg.Congestion == nil {
 		cfg.Congestion = NewCubic
 	}
-	cfg.ReceiveBuffer = min(max(cfg.ReceiveBuffer, 1<<12), maxReceive)
-	cfg.SendBuffer = min(max(cfg.SendBuffer, 1<<12), maxReceive)
+	for _, p := range []*int{&cfg.ReceiveBuffer, &cfg.SendBuffer, &cfg.MaxReceiveBuffer, &cfg.MaxSendBuffer} {
+		if *p != 0 {
+			*p = min(max(*p, minBuffer), maxReceive)
+		}
+	}
 	cfg.DelayedAck = min(cfg.DelayedAck, maxDelayedAck-time.Millisecond) // MUST-40
 	cfg.MaxRTO = max(cfg.MaxRTO, cfg.MinRTO)
 }

@@ -63,7 +63,7 @@ type sendVars struct {
 	fin      seq.Num // the sequence number of our FIN, once finQueued
 	mss      uint32  // SendMSS: what the peer can receive
 	shift    uint8   // Snd.Wind.Shift of RFC 7323
-	capacity uint32  // of queue
+	capacity uint32  // of queue; 0: it follows cwnd (tuning.go)
 
 	synAcked  bool // our SYN is acknowledged
 	finQueued bool // the user has closed: a FIN follows the queue
@@ -89,12 +89,14 @@ type receiveVars struct {
 	urgent  bool // in urgent mode
 	finHeld bool // a FIN has arrived, perhaps out of order
 	finSeen bool // the FIN has been processed
+	fixed   bool // capacity is what the user has said: it is not tuned
 	shut    ReceiveEnd
 
 	queue ring           // what has arrived in order and has not been read
 	held  []span         // what has arrived out of order
 	twice wire.SACKBlock // what has come twice, and is to be reported
 	turn  uint32         // of the last that did
+	tuner *tuner         // nil: too little has come to measure
 }
 
 // counters are what Status tells of losses.
@@ -159,7 +161,7 @@ func New(cfg *Config, flow wire.Flow, mtu int) *Conn {
 func (c *Conn) Init(cfg *Config, flow wire.Flow, mtu int) {
 	cfg.setDefaults()
 	*c = Conn{cfg: cfg, flow: flow, noDelay: cfg.NoDelay, mtu: clampMTU(mtu)}
-	c.snd.capacity, c.rcv.capacity = uint32(cfg.SendBuffer), uint32(cfg.ReceiveBuffer)
+	c.initBuffers()
 	c.keep.idle, c.keep.interval, c.keep.count = DefaultKeepAliveIdle, DefaultKeepAliveInterval, DefaultKeepAliveCount
 	c.timer.userTimeout = cfg.UserTimeout
 }
@@ -254,7 +256,7 @@ func (c *Conn) forget() {
 	c.iss, c.irs = 0, 0
 	c.snd, c.opt, c.rto, c.cc = sendVars{capacity: c.snd.capacity}, optionVars{}, rtoVars{}, congestionVars{}
 	c.reply.owed &= owedReset
-	rcv := receiveVars{capacity: c.rcv.capacity, shut: c.rcv.shut}
+	rcv := receiveVars{capacity: c.rcv.capacity, fixed: c.rcv.fixed, shut: c.rcv.shut}
 	c.rcv = rcv
 }
 

@@ -123,13 +123,14 @@ func (c *Conn) offerOptions() {
 	c.opt.scale = !c.cfg.NoWindowScale
 	c.rcv.shift = 0
 	if c.opt.scale {
-		c.rcv.shift = windowShift(c.rcv.capacity)
+		c.rcv.shift = windowShift(c.receiveCeiling())
 	}
 }
 
-// windowShift is the least shift that lets the window field express capacity.
+// windowShift is the least shift that lets the window field express what is offered of capacity:
+// some units less than all (offerable).
 func windowShift(capacity uint32) uint8 {
-	return uint8(min(max(bits.Len32(capacity)-16, 0), maxWindowShift))
+	return uint8(min(bits.Len32((capacity-1)>>16), maxWindowShift))
 }
 
 // receiveSYN takes RCV.NXT, IRS and the options from the peer's SYN, and leaves in seg what

@@ -132,6 +132,7 @@ func (c *Conn) receiveText(now Time, seg *wire.Segment) {
 		}
 		return
 	}
+	c.tuneReceive(now, seg)
 	taken := c.store(seg.Text)
 	if taken > 0 {
 		c.advance(taken)

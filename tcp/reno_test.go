@@ -14,7 +14,13 @@ import (
 // initial window is ten of them.
 func bulk(t *testing.T, syn string) *peer {
 	t.Helper()
-	p := established(t, setup{syn: "<MSS=1000><WS=4>" + syn, rtt: 100 * time.Millisecond, cfg: tcp.Config{SendBuffer: 1 << 22, UserTimeout: -1, Congestion: tcp.NewReno}})
+	return bulkWith(t, syn, tcp.Config{})
+}
+
+func bulkWith(t *testing.T, syn string, cfg tcp.Config) *peer {
+	t.Helper()
+	cfg.SendBuffer, cfg.UserTimeout, cfg.Congestion = 1<<22, -1, tcp.NewReno
+	p := established(t, setup{syn: "<MSS=1000><WS=4>" + syn, rtt: 100 * time.Millisecond, cfg: cfg})
 	p.send(p.ack(1001)) // whose window, unlike a SYN's, is scaled
 	p.rec = nil
 	p.write(1 << 22)

@@ -181,7 +181,7 @@ func synOptions(p *peer) string {
 	if len(p.out) == 0 {
 		return ""
 	}
-	return fmt.Sprintf("<WS=5><SACKOK><TS=%d,0>", p.out[0].Options.TSVal)
+	return fmt.Sprintf("<WS=8><SACKOK><TS=%d,0>", p.out[0].Options.TSVal)
 }
 
 // The user can set R2, for the SYN as well.

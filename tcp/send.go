@@ -11,7 +11,8 @@ import (
 // queueText takes as much of p as there is room for.
 func (c *Conn) queueText(now Time, p []byte) int {
 	c.checkLimited()
-	room := c.snd.capacity - min(c.snd.queue.n, c.snd.capacity)
+	most := c.sendCapacity()
+	room := most - min(c.snd.queue.n, most)
 	n := uint32(min(uint64(len(p)), uint64(room)))
 	if n == 0 {
 		return 0

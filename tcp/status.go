@@ -24,12 +24,14 @@ type Status struct {
 	RcvWnd                                     uint32 // octets
 	RcvShift                                   uint8
 
-	Unsent         uint32 // octets queued and never sent
-	Unacknowledged uint32 // sequence numbers sent and not acknowledged
-	Unread         uint32 // octets received and not read
-	OutOfOrder     uint32 // octets held behind a gap
-	Buffered       uint32 // octets of memory in both buffers
-	UrgentLeft     uint32 // octets of urgent data not read; 0 is normal mode (MUST-33)
+	Unsent                          uint32 // octets queued and never sent
+	Unacknowledged                  uint32 // sequence numbers sent and not acknowledged
+	Unread                          uint32 // octets received and not read
+	OutOfOrder                      uint32 // octets held behind a gap
+	Buffered                        uint32 // octets of memory in both buffers
+	ReceiveBuffer, MaxReceiveBuffer uint32 // RCV.BUFF, and up to where it grows; octets
+	SendBuffer, MaxSendBuffer       uint32 // what Send may queue now, and at most; octets
+	UrgentLeft                      uint32 // octets of urgent data not read; 0 is normal mode (MUST-33)
 
 	MSS                      uint32       // Eff.snd.MSS, octets
 	SendMSS                  uint32       // what the peer announced, or the default
@@ -57,8 +59,9 @@ type Status struct {
 	Retransmitted     uint64        // octets
 	Reported, Lost    uint32        // octets: by SACK, and deemed lost
 	MinRTT            time.Duration
-	Retransmissions   uint8 // of the segment at SND.UNA, in a row
-	Probes            uint8 // zero-window probes in a row
+	ReceiverRTT       time.Duration // as the receiving side measures it, no less than it is; 0: unknown
+	Retransmissions   uint8         // of the segment at SND.UNA, in a row
+	Probes            uint8         // zero-window probes in a row
 	UserTimeout       time.Duration
 	TrafficClass      uint8
 	HopLimit          uint8
@@ -75,7 +78,8 @@ func (c *Conn) Status() Status {
 		SndWnd: c.snd.wnd, MaxSndWnd: c.snd.maxWnd, SndShift: c.snd.shift,
 		IRS: c.irs, RcvNxt: c.rcv.nxt, RcvUp: c.rcv.up, RcvWnd: c.rcv.wnd, RcvShift: c.rcv.shift,
 		Unsent: c.unsent(), Unacknowledged: c.snd.nxt.Sub(c.snd.una), Unread: c.unread(),
-		Buffered:   uint32(len(c.snd.queue.buf) + len(c.rcv.queue.buf)),
+		Buffered:      uint32(len(c.snd.queue.buf) + len(c.rcv.queue.buf)),
+		ReceiveBuffer: c.rcv.capacity, MaxReceiveBuffer: c.receiveCeiling(), SendBuffer: c.sendCapacity(), MaxSendBuffer: c.sendCeiling(),
 		UrgentLeft: c.urgentLeft(),
 		SendMSS:    c.snd.mss, PathMTU: int(c.pmtu()),
 		Timestamps: c.opt.timestamps, SACK: c.opt.sack, Scale: c.opt.scale, NoDelay: c.noDelay,
@@ -96,6 +100,9 @@ func (c *Conn) Status() Status {
 	}
 	if m := c.search; m != nil {
 		s.MTUState, s.MTUProbes, s.MTUProbesLost = m.phase, m.sent, m.lost
+	}
+	if c.rcv.tuner != nil {
+		s.ReceiverRTT = c.rcv.tuner.rtt
 	}
 	if c.board != nil {
 		s.Reported, s.Lost = c.board.sacked, c.board.lost

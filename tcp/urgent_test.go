@@ -54,7 +54,7 @@ func TestUrgentDataIsSent(t *testing.T) { // MUST-30, MUST-62, SHLD-13
 // "A TCP implementation MUST support a sequence of urgent data of any length": a pointer
 // beyond the field's reach comes nearer segment by segment.
 func TestUrgentDataOfAnyLength(t *testing.T) { // MUST-31
-	p := established(t, setup{syn: "<MSS=1000><WS=4>"})
+	p := established(t, setup{syn: "<MSS=1000><WS=4>", cfg: tcp.Config{SendBuffer: 1 << 20}})
 	p.send(p.ack(1001))
 	p.urge(200000)
 	p.write(5000)
