@@ -74,7 +74,7 @@ const tableHead = `# Bulk over one link in virtual time: "make sim-table" writes
 # share: what the receiving user reads since the connection is established, of the path's rate; the rate counts IP
 # octets, so 0.965 is all there can be. Loss and reordering (5 % of the packets late by up to RTT/4) befall the data;
 # ACKs come back clean at the same rate. The queue is drop-tail, of one product of rate and RTT and at least 16
-# packets; buffers are four times that, and at least 1 MiB. again: text segments sent again, of all. gaps: longer
+# packets; buffers are the defaults, which find their size. again: text segments sent again, of all. gaps: longer
 # than twice the RTO without backoff, with data outstanding and the path not dark; nocause: of these, unexplained.
 `
 
@@ -85,7 +85,8 @@ func queueOf(rtt time.Duration, mbit int) int {
 	return max(int(int64(mbit)*1_000_000/8*int64(rtt)/int64(time.Second)), 16*1500)
 }
 
-// bulkOver makes a World of A and B with a link and starts an endless transfer.
+// bulkOver makes a World of A and B with a link and starts an endless transfer. buffers 0 are the
+// defaults.
 func bulkOver(t testing.TB, cc control, cfg sim.LinkConfig, buffers int) (*sim.World, *sim.Bulk) {
 	t.Helper()
 	w := sim.New(1)
@@ -109,7 +110,7 @@ func (c *cell) run(t testing.TB) (row string, b *sim.Bulk) {
 	clean := sim.PathConfig{Delay: c.rtt / 2, Rate: int64(c.mbit) * 1_000_000, Queue: sim.QueueConfig{Limit: queueOf(c.rtt, c.mbit)}}
 	there := clean
 	there.Loss, there.Reorder, there.ReorderBy = c.loss/100, c.reorder/100, c.rtt/4
-	w, b := bulkOver(t, c.cc, sim.LinkConfig{Path: there, Back: &clean}, max(4*queueOf(c.rtt, c.mbit), 1<<20))
+	w, b := bulkOver(t, c.cc, sim.LinkConfig{Path: there, Back: &clean}, 0)
 	w.RunFor(c.duration())
 	r := b.Result()
 	if up := r.Established.Sub(sim.Start); r.Established == 0 || up > 2*c.rtt {
@@ -168,7 +169,7 @@ func (d *dark) run(t testing.TB) (row string, b *sim.Bulk) {
 	if d.kind != "acks" {
 		there.Blackouts = out
 	}
-	w, b := bulkOver(t, d.cc, sim.LinkConfig{Path: there, Back: &back}, 4*queueOf(darkRTT, d.mbit))
+	w, b := bulkOver(t, d.cc, sim.LinkConfig{Path: there, Back: &back}, 0)
 	from := sim.Start.Add(darkFrom)
 	to := from.Add(d.for_)
 	m := afterDark{to: to, packets: queueOf(darkRTT, d.mbit) / 1500 * 95 / 100}
