@@ -40,6 +40,7 @@ func (c *Config) check() error {
 		{name: "Limits.MaxOrphans", value: c.Limits.MaxOrphans, most: math.MaxInt},
 		{name: "Limits.MaxTimeWait", value: c.Limits.MaxTimeWait, most: math.MaxInt32},
 		{name: "Limits.MaxPaths", value: c.Limits.MaxPaths, most: math.MaxInt},
+		{name: "Limits.MaxFastOpen", value: c.Limits.MaxFastOpen, most: math.MaxInt},
 		{name: "Limits.MaxQueued", value: c.Limits.MaxQueued, most: math.MaxInt},
 		{name: "Limits.ReassemblyBytes", value: c.Limits.ReassemblyBytes, most: math.MaxInt},
 	} {

@@ -39,6 +39,11 @@ func (s *Stack) DialTCP(ctx context.Context, network, address string) (*Conn, er
 	return (&Dialer{Stack: s}).DialTCP(ctx, network, address)
 }
 
+// DialFastOpen is [Dialer.DialFastOpen] with the defaults of a Dialer.
+func (s *Stack) DialFastOpen(ctx context.Context, network, address string, data []byte) (*Conn, error) {
+	return (&Dialer{Stack: s}).DialFastOpen(ctx, network, address, data)
+}
+
 // Dialer has the options of dialing. Stack must be set, or dialing gives EINVAL; the other
 // zero fields mean what Stack.Dial does.
 type Dialer struct {
@@ -77,6 +82,30 @@ func (d *Dialer) DialContext(ctx context.Context, network, address string) (net.
 
 // DialTCP is DialContext with the type of the connection.
 func (d *Dialer) DialTCP(ctx context.Context, network, address string) (*Conn, error) {
+	return d.dial(ctx, network, address, opening{})
+}
+
+// DialFastOpen is DialTCP followed by a Write of data, with TCP Fast Open (RFC 7413): where the server
+// has given a cookie before, the first kilobyte or so of data goes with the SYN, and its answer may
+// come with the handshake, a round trip earlier; else the SYN asks for a cookie, and data follows
+// when the connection is established. Where SYNs with data get lost or are not taken, the next
+// attempts do without for a minute, and longer if that goes on.
+//
+// The server may get data more than once: "a client that cannot handle receiving the same SYN data
+// more than once MUST NOT enable TFO to send data in a SYN" (section 6.1). It is for requests that
+// may be repeated, as a GET or the first message of TLS. The other end must listen with it:
+// [ListenConfig].FastOpen. [Conn.Status] tells what came of it.
+func (d *Dialer) DialFastOpen(ctx context.Context, network, address string, data []byte) (*Conn, error) {
+	return d.dial(ctx, network, address, opening{fast: true, data: data})
+}
+
+// opening is what a connection begins with.
+type opening struct {
+	fast bool // by TCP Fast Open
+	data []byte
+}
+
+func (d *Dialer) dial(ctx context.Context, network, address string, open opening) (*Conn, error) {
 	if d == nil || !d.Stack.ok() {
 		return nil, &net.OpError{Op: "dial", Net: network, Err: syscall.EINVAL}
 	}
@@ -96,7 +125,7 @@ func (d *Dialer) DialTCP(ctx context.Context, network, address string) (*Conn, e
 	if addrs = sameFamily(addrs, local.Addr()); len(addrs) == 0 {
 		return nil, &net.OpError{Op: "dial", Net: network, Err: &net.AddrError{Err: "no suitable address found", Addr: address}}
 	}
-	return d.dialEach(ctx, network, local, addrs)
+	return d.dialEach(ctx, network, local, addrs, open)
 }
 
 // deadline is the earlier of Timeout and Deadline.
@@ -159,13 +188,13 @@ func sameFamily(addrs []netip.AddrPort, local netip.Addr) []netip.AddrPort {
 
 // dialEach tries the addresses in turn, each for its share of the time that is left. The
 // error is that of the first, as with package net.
-func (d *Dialer) dialEach(ctx context.Context, network string, local netip.AddrPort, addrs []netip.AddrPort) (*Conn, error) {
+func (d *Dialer) dialEach(ctx context.Context, network string, local netip.AddrPort, addrs []netip.AddrPort, open opening) (*Conn, error) {
 	keep := initialKeepAlive(d.KeepAlive, d.KeepAliveConfig)
 	config := host.DialConfig{KeepAlive: keepAlive(keep, host.KeepAlive{}), Report: d.Report}
 	var first error
 	for i, remote := range addrs {
 		begun := ctx.Err() == nil
-		c, err := d.dialOne(ctx, local, remote, config, len(addrs)-i)
+		c, err := d.dialOne(ctx, local, remote, config, len(addrs)-i, open)
 		if err == nil {
 			return &Conn{c: c, network: network}, nil
 		}
@@ -185,12 +214,37 @@ func (d *Dialer) dialEach(ctx context.Context, network string, local netip.AddrP
 
 // dialOne tries one address. Of left that remain it gets its share of the time, but no less
 // than 2 s where there are as many: so package net has it.
-func (d *Dialer) dialOne(ctx context.Context, local, remote netip.AddrPort, config host.DialConfig, left int) (*host.Conn, error) {
+func (d *Dialer) dialOne(ctx context.Context, local, remote netip.AddrPort, config host.DialConfig, left int, open opening) (*host.Conn, error) {
 	if at, ok := ctx.Deadline(); ok && left > 1 {
 		t := time.Until(at)
 		share, cancel := context.WithTimeout(ctx, min(max(t/time.Duration(left), 2*time.Second), t))
 		defer cancel()
 		ctx = share
 	}
-	return d.Stack.host.Dial(ctx, local, remote, config)
+	if !open.fast {
+		return d.Stack.host.Dial(ctx, local, remote, config)
+	}
+	c, n, err := d.Stack.host.DialFastOpen(ctx, local, remote, config, open.data)
+	if err != nil {
+		return nil, err
+	}
+	if err := writeRest(ctx, c, open.data[n:]); err != nil {
+		_ = c.SetLinger(0)
+		_ = c.Close()
+		return nil, err
+	}
+	return c, nil
+}
+
+// writeRest writes what the send buffer has had no room for, until ctx ends.
+func writeRest(ctx context.Context, c *host.Conn, rest []byte) error {
+	if len(rest) == 0 {
+		return nil
+	}
+	stop := context.AfterFunc(ctx, func() { _ = c.SetWriteDeadline(time.Unix(1, 0)) })
+	_, err := c.Write(rest)
+	if !stop() {
+		return ctx.Err()
+	}
+	return err
 }

@@ -46,6 +46,10 @@ type Limits struct {
 	// MaxPaths bounds the path MTUs that are remembered (RFC 8201 section 5.3). Default
 	// 4096.
 	MaxPaths int
+	// MaxFastOpen bounds what is remembered of servers for DialFastOpen (RFC 7413 section
+	// 4.1.3): the cookie of each, and a note of each port that has not answered well. What has not
+	// been used for longest makes room. Default 1024.
+	MaxFastOpen int
 	// MaxQueued bounds the octets of answers and forwarded packets that wait to be sent;
 	// beyond, they are dropped. Default 1 MiB.
 	MaxQueued int
@@ -64,6 +68,7 @@ func (l *Limits) set(s *stack.Config) {
 	s.MaxHalfOpen, s.HalfOpen = l.MaxHalfOpen, l.HalfOpen
 	s.SynAckRetries = l.SynAckRetries
 	s.MaxOrphans, s.OrphanTimeout, s.MaxTimeWait = l.MaxOrphans, l.OrphanTimeout, l.MaxTimeWait
+	s.MaxFastOpen = l.MaxFastOpen
 	s.MaxPaths, s.MaxQueued, s.ReassemblyBytes = l.MaxPaths, l.MaxQueued, l.ReassemblyBytes
 	s.ResetRate, s.ErrorRate, s.EchoRate = l.ResetRate, l.ErrorRate, l.EchoRate
 }

@@ -39,6 +39,14 @@ type ListenConfig struct {
 	// by SYN cookies (RFC 4987 section 3.6). Default Limits.HalfOpen; negative: cookies
 	// always.
 	HalfOpen int
+	// FastOpen lets clients use TCP Fast Open (RFC 7413), as the socket option TCP_FASTOPEN does:
+	// those that have had a cookie before send text with the SYN, and Accept gives the connection at
+	// once, before the handshake's end; what is written then goes at once too. It is how many
+	// connections may be so at a time (PendingFastOpenRequests); beyond, and without a valid
+	// cookie, the handshake is as usual. A SYN that comes twice may be served twice: "a server
+	// that cannot accept receiving the same SYN data more than once MUST NOT enable TFO to receive
+	// data in a SYN" (section 6.1). So it is for requests that may be repeated. Default 0: off.
+	FastOpen int
 	// KeepAlive and KeepAliveConfig are those of [net.ListenConfig]: keep-alive is on in
 	// accepted connections, after 15 s, unless KeepAlive is negative.
 	KeepAlive       time.Duration
@@ -74,7 +82,7 @@ func (lc *ListenConfig) ListenTCP(ctx context.Context, network, address string) 
 		}
 	}
 	core, err := lc.Stack.host.Listen(local, host.ListenConfig{
-		Backlog: lc.Backlog, HalfOpen: lc.HalfOpen, V6Only: network == "tcp6",
+		Backlog: lc.Backlog, HalfOpen: lc.HalfOpen, FastOpen: lc.FastOpen, V6Only: network == "tcp6",
 		KeepAlive: keepAlive(initialKeepAlive(lc.KeepAlive, lc.KeepAliveConfig), host.KeepAlive{}),
 	})
 	if err != nil {

@@ -69,6 +69,9 @@ func (s Stats) String() string {
 	line("resets sent for no connection", s.Resets)
 	line("SYN cookies sent", s.CookiesSent)
 	line("SYN cookies that came back", s.CookiesValid)
+	line("SYNs whose text was taken, TCP Fast Open", s.FastOpenTaken)
+	line("SYNs sent with text", s.FastOpenSent)
+	line("SYNs sent with text that was acknowledged", s.FastOpenAcked)
 	line("orphans aborted, Limits.MaxOrphans", s.OrphansAborted)
 	line("SYN,ACKs without an answer", s.HalfOpenTimedOut)
 	line("orphans timed out", s.OrphansTimedOut)
@@ -80,6 +83,7 @@ func (s Stats) String() string {
 		now("connections in "+tcp.State(st).String(), n)
 	}
 	now("half-open connections", s.HalfOpen)
+	now("TCP Fast Open connections in SYN-RECEIVED", s.FastOpen)
 	now("orphans", s.Orphans)
 	now("listeners", s.Listeners)
 	now("connections", s.Connections)

@@ -20,24 +20,38 @@ type DialConfig struct {
 // there is no route, EADDRNOTAVAIL, EADDRINUSE, ErrClosed, and the error of ctx, which
 // ends the attempt but no connection that Dial has returned.
 func (h *Host) Dial(ctx context.Context, local, remote netip.AddrPort, config DialConfig) (*Conn, error) {
+	c, _, err := h.dial(ctx, local, remote, config, false, nil)
+	return c, err
+}
+
+// DialFastOpen is Dial with TCP Fast Open (RFC 7413): the beginning of data goes with the SYN where
+// the server has given a cookie before. Like Write it queues data, but only as much as the send
+// buffer has room for, and returns how much; the rest is the caller's to write. The server's user
+// may get what goes with the SYN more than once.
+func (h *Host) DialFastOpen(ctx context.Context, local, remote netip.AddrPort, config DialConfig, data []byte) (*Conn, int, error) {
+	return h.dial(ctx, local, remote, config, true, data)
+}
+
+func (h *Host) dial(ctx context.Context, local, remote netip.AddrPort, config DialConfig, fast bool, data []byte) (*Conn, int, error) {
 	if err := ctx.Err(); err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.closed {
-		return nil, ErrClosed
+		return nil, 0, ErrClosed
 	}
 	now := h.now()
 	c := h.newConn()
 	c.keepAlive, c.report = config.KeepAlive, config.Report
 	opts := config.KeepAlive.options()
-	opts.Watcher = (*signals)(c)
+	opts.Watcher, opts.FastOpen = (*signals)(c), fast
 	core, err := h.core.Dial(now, local, remote, opts)
 	if err != nil {
-		return nil, errno(err, tcp.SoftError{})
+		return nil, 0, errno(err, tcp.SoftError{})
 	}
 	h.adopt(c, core)
+	n, _ := core.Send(now, data) // in SYN-SENT there is no error
 	if ctx.Done() != nil {
 		stop := context.AfterFunc(ctx, func() {
 			h.mu.Lock()
@@ -53,9 +67,9 @@ func (h *Host) Dial(ctx context.Context, local, remote netip.AddrPort, config Di
 		_ = core.Abort(now) // it may have ended by itself
 		c.release(now)
 		h.flush(now)
-		return nil, err
+		return nil, 0, err
 	}
-	return c, nil
+	return c, n, nil
 }
 
 // connected waits until the connection is established.

@@ -16,6 +16,7 @@ const DefaultBacklog = 4096
 type ListenConfig struct {
 	Backlog   int       // connections that may wait for Accept; 0: DefaultBacklog
 	HalfOpen  int       // connections in SYN-RECEIVED, beyond it SYN cookies; 0: the stack's HalfOpen; negative: cookies always
+	FastOpen  int       // connections in SYN-RECEIVED whose SYN has brought text, RFC 7413; 0: no TCP Fast Open
 	V6Only    bool      // on ::, no connections over IPv4
 	KeepAlive KeepAlive // of the connections that come
 }
@@ -48,6 +49,7 @@ func (h *Host) Listen(local netip.AddrPort, config ListenConfig) (*Listener, err
 	core, err := h.core.Listen(local, config.Backlog, stack.ListenOptions{
 		Conn:     config.KeepAlive.options(),
 		HalfOpen: config.HalfOpen,
+		FastOpen: config.FastOpen,
 		V6Only:   config.V6Only,
 		Watcher:  (*arrivals)(l),
 	})

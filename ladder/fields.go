@@ -1,6 +1,7 @@
 package ladder
 
 import (
+	"encoding/hex"
 	"fmt"
 	"strconv"
 	"strings"
@@ -75,6 +76,8 @@ func (f *fieldSet) set(name, value string, given bool) (err error) {
 		}
 	case "SACK":
 		err = parseSACK(o, value)
+	case "COOKIEOPT":
+		err = parseCookie(o, value)
 	default:
 		return fmt.Errorf("unknown field %s", name)
 	}
@@ -175,6 +178,24 @@ func parseSACK(o *wire.Options, s string) error {
 			return fmt.Errorf("more than %d blocks", wire.MaxSACKBlocks)
 		}
 	}
+	return nil
+}
+
+// parseCookie reads a Fast Open cookie as RFC 7413 section 3 draws it: <COOKIEOPT=NIL> asks for
+// one, else it is in hexadecimal.
+func parseCookie(o *wire.Options, s string) error {
+	var cookie []byte
+	if s != "NIL" {
+		var err error
+		if cookie, err = hex.DecodeString(s); err != nil {
+			return err
+		}
+	}
+	if n := len(cookie); n%2 != 0 || n > wire.MaxCookie || n < wire.MinCookie && n > 0 {
+		return fmt.Errorf("a cookie of %d octets", n)
+	}
+	o.Set |= wire.HasFastOpen
+	o.FastOpen = cookie
 	return nil
 }
 

@@ -1,6 +1,7 @@
 package ladder
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -252,4 +253,29 @@ func FuzzParse(f *testing.F) {
 			}
 		}
 	})
+}
+
+// The Fast Open option as RFC 7413 section 3 draws it, read and said again.
+func TestCookieOpt(t *testing.T) {
+	for _, text := range []string{"<SEQ=1000><CTL=SYN><COOKIEOPT=NIL>", "<SEQ=1000><LEN=9><CTL=SYN><MSS=1460><COOKIEOPT=0102030405060708>"} {
+		l := parse(t, "1. SYN-SENT --> "+text+" --> LISTEN\n")
+		if got := l.Lines[0].Segment.String(); got != text {
+			t.Errorf("%s is said as %s", text, got)
+		}
+		w, err := l.Lines[0].Segment.Wire(nil)
+		if err != nil || !w.Options.Has(wire.HasFastOpen) {
+			t.Errorf("%s: %v", text, err)
+		}
+		w.Options.FastOpen = bytes.Clone(w.Options.FastOpen)
+		kept := SegmentOf(&w)
+		clear(w.Options.FastOpen) // the packet's memory, used again
+		if err := l.Lines[0].Segment.Match(&kept, nil); err != nil {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+	for _, bad := range []string{"0", "01", "010203", "0102", "0102030405", "zz", "010203040506070809101112131415161718"} {
+		if _, err := Parse("1. SYN-SENT --> <SEQ=1><CTL=SYN><COOKIEOPT=" + bad + "> --> LISTEN\n"); err == nil {
+			t.Errorf("a cookie %q is read", bad)
+		}
+	}
 }

@@ -1,6 +1,7 @@
 package ladder
 
 import (
+	"bytes"
 	"fmt"
 	"math"
 	"strconv"
@@ -78,6 +79,7 @@ type Segment struct {
 // SegmentOf returns what the notation says of seg. It keeps none of seg's memory.
 func SegmentOf(seg *wire.Segment) Segment {
 	s := Segment{Seq: Num(seg.Seq), Ctl: seg.Flags, Len: seg.TextLen(), HasWnd: true, Wnd: seg.Wnd, Options: seg.Options}
+	s.Options.FastOpen = bytes.Clone(seg.Options.FastOpen)
 	if seg.Flags.Has(wire.ACK) {
 		s.Ack = Num(seg.Ack)
 	}
@@ -210,6 +212,12 @@ func (s *Segment) optionFields() string {
 			fmt.Fprintf(&b, "%v-%v", k.Left, k.Right)
 		}
 		b.WriteByte('>')
+	}
+	switch {
+	case o.Has(wire.HasFastOpen) && len(o.FastOpen) == 0:
+		b.WriteString("<COOKIEOPT=NIL>")
+	case o.Has(wire.HasFastOpen):
+		fmt.Fprintf(&b, "<COOKIEOPT=%x>", o.FastOpen)
 	}
 	return b.String()
 }

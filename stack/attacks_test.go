@@ -95,7 +95,7 @@ func TestCookiesOfPortsAreUnrelated(t *testing.T) {
 	}
 }
 
-// ATTACKS: TCP Fast Open, TCP-AO, MD5. None is spoken: such an option is passed over, nothing
+// ATTACKS: TCP Fast Open where nobody has asked for it, TCP-AO, MD5. None is spoken: such an option is passed over, nothing
 // is computed for it, and text that comes with a SYN is neither answered nor acknowledged before
 // the handshake is done.
 func TestOptionsThatAreNotSpoken(t *testing.T) {

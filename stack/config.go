@@ -22,6 +22,7 @@ const (
 	DefaultStallTimeout   = 30 * time.Second
 	DefaultMaxPaths       = 4096
 	DefaultMaxQueued      = 1 << 20
+	DefaultMaxFastOpen    = 1024
 	DefaultResetRate      = 1000
 	DefaultErrorRate      = 100
 	DefaultEchoRate       = 1000
@@ -43,7 +44,7 @@ type Config struct {
 
 	// HopLimit of all packets whose connection has set none (MUST-49). Default 64.
 	HopLimit uint8
-	// Secret keys ports and SYN cookies. Fill it with random octets.
+	// Secret keys ports, SYN cookies and those of TCP Fast Open. Fill it with random octets.
 	Secret [16]byte
 	// Seed of what is random and no secret by itself: the steps from one port to the next.
 	Seed uint64
@@ -89,6 +90,10 @@ type Config struct {
 	StallTimeout time.Duration
 	// MaxPaths bounds the path MTUs remembered. Default 4096.
 	MaxPaths int
+	// MaxFastOpen bounds what is remembered of servers for TCP Fast Open (RFC 7413 section
+	// 4.1.3): of each a cookie, and of each port that has not answered well a note. What has not
+	// been used for longest makes room. Default 1024.
+	MaxFastOpen int
 	// MaxQueued bounds the octets of answers and forwarded packets that wait for Output;
 	// beyond, they are dropped. Default 1 MiB.
 	MaxQueued int
@@ -124,6 +129,8 @@ func (cfg *Config) setDefaults() {
 	orDefault(&cfg.MaxTimeWait, DefaultMaxTimeWait)
 	orDefault(&cfg.StallTimeout, DefaultStallTimeout)
 	orDefault(&cfg.MaxPaths, DefaultMaxPaths)
+	orDefault(&cfg.MaxFastOpen, DefaultMaxFastOpen)
+	cfg.MaxFastOpen = max(cfg.MaxFastOpen, 1)
 	orDefault(&cfg.MaxQueued, DefaultMaxQueued)
 	orDefault(&cfg.ResetRate, DefaultResetRate)
 	orDefault(&cfg.ErrorRate, DefaultErrorRate)
@@ -138,6 +145,7 @@ const (
 	purposeTCP = iota
 	purposePort
 	purposeCookie
+	purposeFastOpen
 )
 
 // subkey derives a key from the secret.

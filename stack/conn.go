@@ -33,6 +33,11 @@ type ConnOptions struct {
 	KeepAliveIdle     time.Duration
 	KeepAliveInterval time.Duration
 	KeepAliveCount    int
+	// FastOpen lets Dial use TCP Fast Open (RFC 7413): what Send queues before the next call of
+	// Stack.Output goes with the SYN, as far as it fits, where the server has given a cookie
+	// before; else the SYN asks for one. The server's user may get that text twice. For
+	// connections that come see ListenOptions.FastOpen.
+	FastOpen bool
 	// Watcher is told of signals from the first on. For connections that come by a Listener
 	// set it with Conn.Watch after Accept.
 	Watcher Watcher
@@ -51,6 +56,7 @@ type Conn struct {
 	untold      tcp.Signal // what no watcher has heard of
 
 	listener       *Listener // while it is half-open or not accepted
+	pendingOf      *Listener // while it is fast-opened and in SYN-RECEIVED
 	inQueue        queueOf
 	lolder, lnewer *Conn // in the listener's list, or among the orphans
 	iface          *netif
@@ -62,6 +68,7 @@ type Conn struct {
 	lackAt         int // 1 + the place in Stack.mem.lacking; 0: none
 	seen           seen
 	released       bool
+	offered        bool // by offerFastOpen, and not yet learned from
 	orphan         bool // released, and in Stack.orphans
 	listed         bool // in Stack.conns
 	detached       bool // in TIME-WAIT, and another connection has the sockets
@@ -261,6 +268,12 @@ func (s *Stack) signals(now tcp.Time, c *Conn) {
 	}
 	if c.listener != nil {
 		c.listener.childSignals(now, c, sig)
+	}
+	if c.pendingOf != nil {
+		c.pendingSignals(now, sig)
+	}
+	if c.offered && sig&(tcp.SignalEstablished|tcp.SignalClosed) != 0 {
+		s.learnFastOpen(now, c)
 	}
 	if sig&(tcp.SignalClosed|tcp.SignalListen) != 0 {
 		s.unlist(c)

@@ -48,6 +48,9 @@ func (s *Stack) Dial(now tcp.Time, local, remote netip.AddrPort, opts ConnOption
 	}
 	c := s.newConn(now, flow, n)
 	c.setOptions(now, &opts)
+	if opts.FastOpen {
+		s.offerFastOpen(now, c, &flow)
+	}
 	if err := c.tcp.Open(now, tcp.Active); err != nil {
 		c.released = true
 		s.free(c)

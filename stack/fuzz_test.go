@@ -19,7 +19,8 @@ type hostile struct {
 	script []byte
 	l      []*stack.Listener
 	conns  []*stack.Conn
-	last   []out // what the stack sent last: what a peer would answer
+	last   []out  // what the stack sent last: what a peer would answer
+	cookie []byte // of TCP Fast Open, given lately
 }
 
 func (h *hostile) next() byte {
@@ -48,7 +49,7 @@ func newHostile(t testing.TB, script []byte) *hostile {
 	h := &hostile{seat: newSeat(t, cfg), script: script}
 	h.passes = true
 	h.link(stack.InterfaceConfig{MTU: 1300, MaxSuper: 20000, ChecksumOffload: true, Prefixes: prefixes("10.1.0.1/24", "2001:db8:1::1/64")})
-	for _, o := range []stack.ListenOptions{{HalfOpen: 2}, {HalfOpen: -1}} {
+	for _, o := range []stack.ListenOptions{{HalfOpen: 2, FastOpen: 2}, {HalfOpen: -1}} {
 		l, err := h.s.Listen(netip.AddrPortFrom(netip.IPv6Unspecified(), uint16(80+len(h.l))), 2, o)
 		if err != nil {
 			t.Fatal(err)
@@ -75,6 +76,14 @@ func (h *hostile) segment() []byte {
 	seg.Options.MSS, seg.Options.WindowScale = uint16(h.next())*16, h.next()
 	seg.Options.TSVal = uint32(h.next())
 	seg.Text = make([]byte, int(h.next())*4)
+	if seg.Options.Has(wire.HasFastOpen) {
+		for i := range h.last { // a cookie that was given lately, to whomever
+			if o := &h.last[i]; len(o.seg.Options.FastOpen) > 0 {
+				h.cookie = o.seg.Options.FastOpen
+			}
+		}
+		seg.Options.FastOpen = h.cookie
+	}
 	a, b := netip.AddrPortFrom(from, h.port()), netip.AddrPortFrom(to, h.port())
 	if n := len(h.last); n > 0 && h.next()&1 == 0 { // an answer to what was sent
 		o := &h.last[int(h.next())%n]
@@ -131,7 +140,7 @@ func (h *hostile) user() {
 		if h.next()&1 == 0 {
 			local = netip.AddrPortFrom(netip.Addr{}, h.port())
 		}
-		if c, err := h.s.Dial(h.now, local, to, stack.ConnOptions{}); err == nil {
+		if c, err := h.s.Dial(h.now, local, to, stack.ConnOptions{FastOpen: h.next()&1 == 0}); err == nil {
 			h.conns = append(h.conns, c)
 		}
 		return

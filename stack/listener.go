@@ -19,6 +19,12 @@ type ListenOptions struct {
 	// HalfOpen bounds its connections in SYN-RECEIVED; SYNs beyond are answered by cookies.
 	// 0: Config.HalfOpen; negative: cookies always.
 	HalfOpen int
+	// FastOpen is how many of its connections may be in SYN-RECEIVED that have brought text in
+	// the SYN, with a valid cookie (RFC 7413; its PendingFastOpenRequests). Accept gives them
+	// before the handshake's end, and a SYN that comes twice may be served twice: it is for
+	// servers that can bear that. Beyond, SYNs are answered as usual. Default 0: none, and
+	// nobody gets a cookie.
+	FastOpen int
 	// Watcher is told when there is something to accept.
 	Watcher Watcher
 }
@@ -46,6 +52,7 @@ type Listener struct {
 
 	halfOpen, ready childList
 	reopened        int // of halfOpen, in place of a record in TIME-WAIT
+	fast            fastQueue
 }
 
 // queueOf says in which list of its listener a Conn stands.
@@ -207,7 +214,8 @@ func (l *Listener) tell() {
 }
 
 // Accept returns the connection that has been established longest and not been accepted, or
-// nil. It is the caller's, to be released in the end.
+// nil. One that is fast-opened counts from its SYN on, and is in SYN-RECEIVED. It is the caller's,
+// to be released in the end.
 func (l *Listener) Accept(now tcp.Time) *Conn {
 	c := l.ready.first
 	if c != nil {
@@ -325,6 +333,7 @@ func (s *Stack) arriveListen(now tcp.Time, n *netif, l *Listener, flow *wire.Flo
 		s.sendCookie(now, n, l, flow, seg)
 	default: // third
 		c := s.newChild(now, n, l, flow)
+		l.answerFastOpen(now, c, flow, seg)
 		c.tcp.Arrive(now, seg)
 		s.touch(now, c)
 	}
@@ -336,7 +345,10 @@ func (l *Listener) childSignals(now tcp.Time, c *Conn, sig tcp.Signal) {
 		return
 	}
 	switch {
-	case sig&tcp.SignalEstablished != 0:
+	case sig&(tcp.SignalEstablished|tcp.SignalFastOpen) != 0:
+		if sig&tcp.SignalEstablished == 0 {
+			l.pend(c)
+		}
 		l.leaveHalfOpen(c)
 		c.inQueue, c.before = inReady, nil
 		l.ready.push(c)

@@ -28,20 +28,23 @@ type Stack struct {
 	due       []*timer
 	dirty     dirtyList
 
-	waiting   waitTable
-	halfOpen  int
-	reopened  int       // of halfOpen, in place of records in TIME-WAIT
-	orphans   childList // by when they last made progress
-	mem       memory
-	frags     wire.Reassembler
-	paths     paths
-	resets    limiter
-	errors    limiter
-	echoes    limiter
-	perturb   []uint16                // of RFC 6056 algorithm 4
-	full      map[wire.Flow]*[]uint16 // destinations without a port: the ports given up since
-	portKey   [16]byte
-	cookieKey [16]byte
+	waiting     waitTable
+	halfOpen    int
+	fast        fastCache
+	fastKeys    fastKeys
+	fastPending int
+	reopened    int       // of halfOpen, in place of records in TIME-WAIT
+	orphans     childList // by when they last made progress
+	mem         memory
+	frags       wire.Reassembler
+	paths       paths
+	resets      limiter
+	errors      limiter
+	echoes      limiter
+	perturb     []uint16                // of RFC 6056 algorithm 4
+	full        map[wire.Flow]*[]uint16 // destinations without a port: the ports given up since
+	portKey     [16]byte
+	cookieKey   [16]byte
 
 	outbox     queue // answers and forwarded packets
 	loop       queue // packets to the stack itself
@@ -103,6 +106,9 @@ func (s *Stack) Timeout(now tcp.Time) {
 	for i, t := range s.due {
 		s.due[i] = nil
 		if t.conn.inQueue == inHalfOpen && t.conn.listener.unanswered(now, t.conn) {
+			continue
+		}
+		if t.conn.pendingOf != nil && s.pendingUnanswered(now, t.conn) {
 			continue
 		}
 		t.conn.tcp.Timeout(now)

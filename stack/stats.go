@@ -34,6 +34,9 @@ type Stats struct {
 	CookiesSent, CookiesValid uint64
 	// HalfOpenTimedOut counts connections of listeners whose SYN,ACK nobody has answered.
 	HalfOpenTimedOut uint64
+	// FastOpenTaken counts SYNs whose text was delivered before the handshake (RFC 7413),
+	// FastOpenSent and FastOpenAcked those sent with text, and of them those answered for it.
+	FastOpenTaken, FastOpenSent, FastOpenAcked uint64
 	// OrphansAborted, TimeWaitEvicted and BuffersReclaimed count what Config's limits cost:
 	// MaxOrphans, MaxTimeWait, MaxBuffers; OrphansTimedOut what its OrphanTimeout does.
 	OrphansTimedOut                                   uint64
@@ -48,6 +51,7 @@ type Stats struct {
 	// that a user has not released.
 	States      [len(tcp.States)]int
 	HalfOpen    int // of listeners, in SYN-RECEIVED
+	FastOpen    int // of listeners, in SYN-RECEIVED, their SYN's text delivered
 	Orphans     int // released and not yet closed
 	Listeners   int
 	Connections int // all but the records in TIME-WAIT
@@ -62,6 +66,7 @@ type Stats struct {
 func (s *Stack) Stats() Stats {
 	st := s.stats
 	st.HalfOpen, st.Orphans = s.halfOpen, s.orphans.n
+	st.FastOpen = s.fastPending
 	st.Connections, st.TimeWait = s.all.n, s.waiting.len()
 	for at, l := range s.listeners {
 		if at == l.at { // a dual one stands there twice

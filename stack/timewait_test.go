@@ -3,6 +3,7 @@ package stack_test
 import (
 	"errors"
 	"net/netip"
+	"reflect"
 	"testing"
 	"time"
 	"unsafe"
@@ -125,7 +126,7 @@ func TestTimeWaitOfARecordIsThatOfTheMachine(t *testing.T) {
 			}
 			for i := range answers[0] {
 				a, b := answers[0][i].seg, answers[1][i].seg
-				if a.String() != b.String() || a.Wnd != b.Wnd || a.Options != b.Options {
+				if a.String() != b.String() || a.Wnd != b.Wnd || !reflect.DeepEqual(a.Options, b.Options) {
 					t.Errorf("%s, timestamps %v: the machine answers %v %+v, its record %v %+v", c.what, stamps, a.String(), a.Options, b.String(), b.Options)
 				}
 			}

@@ -301,7 +301,9 @@ func (b *board) resent(start seq.Num, n uint32, at Time, mss uint32) {
 		}
 	}
 	b.replace(i, j, whole)
-	b.hint = end
+	if b.hint == start { // else it is a probe, and there may be losses before it
+		b.hint = end
+	}
 }
 
 // each calls f with the place of every run that is neither reported nor lost, until it says

@@ -128,3 +128,23 @@ func checkBoard(t *testing.T, b *board, una, nxt, first seq.Num, sacked, lost, a
 		t.Fatalf("%d reported, %d lost; by the runs %d, %d", b.sacked, b.lost, reported, gone)
 	}
 }
+
+// A probe goes again from the end, where nothing is lost; what is lost before it is still found.
+func TestProbeBehindLosses(t *testing.T) {
+	var b board
+	b.push(100, 110, 1, 10)
+	b.push(110, 120, 2, 10)
+	b.push(120, 130, 3, 10)
+	b.lose(0)
+	if from, n := b.nextLost(10); from != 100 || n != 10 {
+		t.Fatalf("lost are %d octets from %v", n, from)
+	}
+	b.resent(120, 10, 4, 10)
+	if from, n := b.nextLost(10); from != 100 || n != 10 {
+		t.Errorf("after a probe %d octets from %v are lost", n, from)
+	}
+	b.resent(100, 10, 5, 10)
+	if _, n := b.nextLost(10); n != 0 {
+		t.Errorf("%d octets are lost when all has gone again", n)
+	}
+}

@@ -77,7 +77,7 @@ type congestionVars struct {
 // later; cwnd stays what it is. A control serves one connection.
 func (c *Conn) SetCongestion(now Time, control Congestion) {
 	c.cc.control = control
-	if c.snd.synAcked {
+	if c.cc.cwnd > 0 {
 		c.usePace(now)
 		control.Start(now, c.window())
 	}
@@ -90,6 +90,9 @@ func (c *Conn) initialWindow() uint32 {
 }
 
 func (c *Conn) startCongestion(now Time) {
+	if c.cc.cwnd > 0 {
+		return // by the peer's SYN, RFC 7413
+	}
 	c.cc.cwnd = c.initialWindow()
 	if c.rto.synLost {
 		c.cc.cwnd = c.mss() // RFC 5681 section 3.1: the SYN or SYN,ACK was lost
@@ -109,7 +112,7 @@ func (c *Conn) window() Window {
 // flight is what is in the network: sent, not acknowledged, not reported, not deemed lost (RFC
 // 9937 section 6.2, "inflight").
 func (c *Conn) flight() uint32 {
-	n := c.snd.nxt.Sub(c.snd.una)
+	n := c.textOut()
 	if b := c.board; b != nil {
 		n -= b.sacked + b.lost
 	}

@@ -36,6 +36,7 @@ type Conn struct {
 	timer    timerVars
 	keep     keepAliveVars
 	reply    replyVars
+	fast     *fastOpen // RFC 7413, nil when not in use
 
 	state   State
 	opened  OpenMode // how SYN-RECEIVED was reached, MUST-11
@@ -146,6 +147,7 @@ const (
 	SignalClosed                         // the connection is CLOSED
 	SignalPathMTU                        // a search for the path MTU has news: FoundMTU
 	SignalNoMemory                       // Config.MaxBuffers kept a buffer small: MemoryFreed is to be called
+	SignalFastOpen                       // text of a SYN is delivered, RFC 7413: the user may have the connection now
 )
 
 // New returns a connection in CLOSED. flow names both sockets; a passive OPEN may leave
@@ -253,7 +255,7 @@ func (c *Conn) flush() {
 func (c *Conn) forget() {
 	c.flush()
 	c.stopTimers()
-	c.iss, c.irs = 0, 0
+	c.iss, c.irs, c.fast = 0, 0, nil
 	c.snd, c.opt, c.rto, c.cc = sendVars{capacity: c.snd.capacity}, optionVars{}, rtoVars{}, congestionVars{}
 	c.reply.owed &= owedReset
 	rcv := receiveVars{capacity: c.rcv.capacity, fixed: c.rcv.fixed, shut: c.rcv.shut}

@@ -91,9 +91,9 @@ func (c *Conn) Receive(p []byte) (int, error) {
 	switch c.state {
 	case Closed:
 		return c.receiveRest(p, c.whyClosed())
-	case Listen, SynSent, SynReceived:
+	case Listen, SynSent:
 		return 0, nil
-	case Established, FinWait1, FinWait2:
+	case SynReceived, Established, FinWait1, FinWait2: // in the first text is there by takeSynText alone
 		return c.takeText(p), nil
 	case CloseWait, Closing, LastAck, TimeWait:
 		return c.receiveRest(p, ErrClosing)
@@ -147,7 +147,9 @@ func (c *Conn) finSegmentized(now Time) {
 	switch c.state {
 	case CloseWait:
 		c.become(now, LastAck, RuleCloseCloseWait)
-	case Established, FinWait1, FinWait2, Closing, LastAck, TimeWait, Closed, Listen, SynSent, SynReceived:
+	case SynReceived: // with RFC 7413, which sends text there
+		c.become(now, FinWait1, RuleCloseSynReceived)
+	case Established, FinWait1, FinWait2, Closing, LastAck, TimeWait, Closed, Listen, SynSent:
 		// "In any case, enter FIN-WAIT-1 state": that was done at the call.
 	}
 }
@@ -159,9 +161,9 @@ func (c *Conn) finSegmentized(now Time) {
 func (c *Conn) CloseReceive(now Time, how ReceiveEnd) bool {
 	c.rcv.shut = max(c.rcv.shut, how)
 	switch c.state {
-	case Closed, Listen, SynSent, SynReceived, TimeWait:
+	case Closed, Listen, SynSent, TimeWait:
 		c.dropUnread()
-	case Established, FinWait1, FinWait2, CloseWait, Closing, LastAck:
+	case SynReceived, Established, FinWait1, FinWait2, CloseWait, Closing, LastAck:
 		if how == Gone && c.unread() > 0 {
 			c.abort(now, RuleUnreadText, ErrUnread)
 			return true
@@ -286,8 +288,10 @@ func (c *Conn) arriveListen(now Time, seg *wire.Segment) {
 		c.opened = Passive
 		c.receiveSYN(now, seg)
 		c.synchronize(now)
-		c.become(now, SynReceived, RuleListenSyn)
-		c.hold(now, seg) // "any other control or text should be queued for processing later"
+		c.become(now, SynReceived, c.listenRule(seg))
+		if !c.takeSynText(now, seg) {
+			c.hold(now, seg) // "any other control or text should be queued for processing later"
+		}
 		return
 	}
 	// Fourth, other data or control: "This should not be reached."
@@ -371,6 +375,7 @@ func (c *Conn) checkSequence(now Time, seg *wire.Segment) bool {
 	switch c.state {
 	case SynReceived:
 		c.crossedSynAck(seg)
+		c.repeatedSYN(seg)
 	case TimeWait:
 		if c.repeatedFIN(seg) {
 			c.drop(now, seg, RuleTimeWaitFin)
@@ -419,9 +424,12 @@ func (c *Conn) checkRST(now Time, seg *wire.Segment) bool {
 	}
 	switch c.state {
 	case SynReceived:
-		if c.opened == Passive {
+		switch {
+		case c.fastOpened():
+			c.end(now, RuleFastOpenReset, ErrReset) // the user has it
+		case c.opened == Passive:
 			c.relisten(now, RuleResetPassive)
-		} else {
+		default:
 			c.end(now, RuleResetRefused, ErrRefused)
 		}
 	case Established, FinWait1, FinWait2, CloseWait:
@@ -452,7 +460,7 @@ func (c *Conn) checkSYN(now Time, seg *wire.Segment) bool {
 	}
 	switch c.state {
 	case SynReceived:
-		if c.opened == Passive {
+		if c.opened == Passive && !c.fastOpened() {
 			c.drop(now, seg, RuleSynPassive)
 			c.relisten(now, RuleSynPassive)
 			return false
@@ -478,7 +486,9 @@ func (c *Conn) checkACK(now Time, seg *wire.Segment) bool {
 			c.oweReset(seg.Ack)
 			return false
 		}
+		before := c.beforeAck()
 		c.acknowledge(now, seg)
+		c.fastOpenEffect(now, seg, &before)
 		c.setSendWindow(now, seg)
 		c.enterEstablished(now, RuleSynReceivedAcked)
 	case Established, CloseWait:

@@ -3,6 +3,7 @@ package tcp_test
 import (
 	"bytes"
 	"fmt"
+	"math/rand/v2"
 	"testing"
 	"time"
 
@@ -20,6 +21,7 @@ type world struct {
 	ends   [2]*endpoint
 	script []byte
 	forge  bool // segments that nobody sent arrive too
+	fast   bool // they speak TCP Fast Open: A has a cookie, and B takes every one
 	log    []string
 	edges  map[[2]tcp.State]bool
 }
@@ -255,6 +257,9 @@ func (w *world) arrive(e *endpoint, p packet) {
 	s := p.seg
 	s.Text = append([]byte(nil), p.text...)
 	w.logf("%v gets %v", e.who, &s)
+	if w.fast {
+		e.c.AnswerFastOpen(nil, 0) // in LISTEN alone it is heard
+	}
 	e.c.Arrive(w.now, &s)
 	w.settle(e)
 }
@@ -296,12 +301,18 @@ func (w *world) run() {
 	if w.next()&1 != 0 {
 		mode = tcp.Active // a simultaneous open
 	}
+	if w.fast {
+		a.c.OfferFastOpen(cookie, 1460)
+	}
 	if err := b.c.Open(w.now, mode); err != nil {
 		w.fail("OPEN: %v", err)
 	}
 	w.settle(b)
 	if err := a.c.Open(w.now, tcp.Active); err != nil {
 		w.fail("active OPEN: %v", err)
+	}
+	if w.fast {
+		w.user(a, 0, w.next()) // something to send with the SYN
 	}
 	w.settle(a)
 	for steps := 0; len(w.script) > 0 && steps < 400; steps++ {
@@ -441,4 +452,58 @@ func FuzzHostile(f *testing.F) {
 		w.run()
 		w.pass(20 * time.Minute)
 	})
+}
+
+// The same two for ends that speak TCP Fast Open.
+func FuzzFastOpen(f *testing.F) {
+	for _, s := range networkSeeds {
+		f.Add(false, s)
+		f.Add(true, s)
+		f.Add(false, append([]byte{32, 0, 0, 90, 2, 0, 0, 128, 3, 99, 128, 0, 90, 130, 0, 1}, s...))
+		f.Add(true, append([]byte{32, 0, 0, 90, 2, 2, 0, 128, 3, 99, 128, 0, 90, 130, 3, 0, 6, 255, 2, 0, 0}, s...))
+	}
+	f.Fuzz(func(t *testing.T, forge bool, script []byte) {
+		newWorld(t, script, forge).playFastOpen()
+	})
+}
+
+func (w *world) playFastOpen() {
+	w.fast = true
+	w.run()
+	switch {
+	case w.forge:
+		w.pass(20 * time.Minute)
+	case w.ends[0].closed && w.ends[1].c.State() == tcp.Listen: // closed before the SYN got through
+	default:
+		w.heal()
+		w.ended()
+	}
+}
+
+// Many scripts by dice, and what they reach.
+func TestFastOpenScripts(t *testing.T) {
+	random := rand.New(rand.NewPCG(7, 413))
+	taken, fallback, acked := 0, 0, 0
+	for i := range 1500 {
+		script := make([]byte, 20+random.IntN(300))
+		for k := range script {
+			script[k] = byte(random.Uint32())
+		}
+		script[2] &^= byte(i & 1) // every second opens passively
+		w := newWorld(t, script, i%3 == 0)
+		w.playFastOpen()
+		did := w.ends[1].c.FastOpen()
+		if did.Received > 0 {
+			taken++
+		}
+		if did.Fallback {
+			fallback++
+		}
+		if w.ends[0].c.FastOpen().Acked > 0 {
+			acked++
+		}
+	}
+	if taken < 100 || fallback < 50 || acked < 100 {
+		t.Errorf("%d SYNs had their text taken, %d of them had their SYN,ACK sent again, %d were acknowledged with it", taken, fallback, acked)
+	}
 }

@@ -299,6 +299,9 @@ func (p *peer) flush() {
 func (p *peer) audit(seg *wire.Segment) {
 	p.t.Helper()
 	if s := seg.Seq; len(seg.Text)+len(seg.TextRest) > 0 {
+		if seg.Flags&wire.SYN != 0 {
+			s++
+		}
 		for _, part := range [][]byte{seg.Text, seg.TextRest} {
 			for i, b := range part {
 				if want := octet(s.Add(uint32(i))); b != want {

@@ -54,6 +54,7 @@ func (c *Conn) PacketTooBig(now Time, quoted seq.Num, mtu int) bool {
 		c.sentAgain(c.snd.una)
 		c.loseAll(now, RulePacketTooBig)
 	}
+	c.synTooBig(now)
 	return true
 }
 

@@ -261,6 +261,32 @@ func TestMatrix(t *testing.T) {
 	golden(t, "testdata/matrix.txt", b.String())
 }
 
+// The same for SYN-RECEIVED as TCP Fast Open has it: 4 octets have come with the SYN, and queued ones
+// of ours have gone: RFC 7413 section 4.2.2.
+func TestMatrixOfFastOpen(t *testing.T) {
+	var b strings.Builder
+	for _, k := range kinds {
+		m := newCell(t)
+		m.must(m.c.Open(m.now, tcp.Passive))
+		m.c.AnswerFastOpen(nil, 0)
+		m.peer(wire.Segment{Seq: peerISS, Flags: wire.SYN, Text: make([]byte, 4)})
+		_, err := m.c.Send(m.now, make([]byte, queued))
+		m.must(err)
+		m.drain()
+		m.rules = nil
+		before := m.c.Status()
+		g := k.make(&before)
+		arrived := g.String()
+		out := m.peer(g)
+		after := m.c.State()
+		if after != tcp.SynReceived && !legalPath(tcp.SynReceived, after) {
+			t.Errorf("SYN-RECEIVED to %v by %q is no way of Figure 5", after, k.name)
+		}
+		fmt.Fprintf(&b, "%-30s %-45s %-12v sends %-42s [%s]\n", k.name, arrived, after, strings.Join(out, " "), strings.Join(m.rules, "; "))
+	}
+	golden(t, "testdata/fastopen.txt", b.String())
+}
+
 // legalPath reports whether one segment may lead from one state to the other: by an edge of
 // Figure 5, or by two, as a FIN that acknowledges ours does.
 func legalPath(from, to tcp.State) bool {

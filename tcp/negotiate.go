@@ -160,6 +160,7 @@ func (c *Conn) receiveSYN(now Time, seg *wire.Segment) {
 	}
 	c.opt.sack = c.opt.sack && o.Has(wire.HasSACKPermitted)
 	c.agreeECN(seg)
+	c.readFastOpen(seg)
 	c.opt.timestamps = c.opt.timestamps && o.Has(wire.HasTimestamps)
 	if c.opt.timestamps {
 		c.beginTimestamps(now, o.TSVal)

@@ -44,14 +44,17 @@ type order struct {
 
 // orderTrace collects what the machine at hand does.
 type orderTrace struct {
-	edges [][2]tcp.State
-	runs  int
+	alphabet []wire.Segment
+	fast     bool // what listens does TCP Fast Open
+	longest  int
+	edges    [][2]tcp.State
+	runs     int
 }
 
 func (o *order) String() string {
 	var b strings.Builder
 	for _, k := range o.path {
-		fmt.Fprintf(&b, "\n\t%v", &alphabet[k])
+		fmt.Fprintf(&b, "\n\t%v", &o.shared.alphabet[k])
 	}
 	return b.String()
 }
@@ -72,7 +75,11 @@ func (o *order) output() (out []wire.Segment) {
 
 // give lets one segment arrive and holds what follows against the promises.
 func (o *order) give(k int) {
-	seg, before := alphabet[k], o.c.State()
+	seg, before, next := o.shared.alphabet[k], o.c.State(), seq.Num(2001)
+	if o.shared.fast {
+		o.c.AnswerFastOpen(nil, 0)
+		next = o.c.Status().RcvNxt
+	}
 	o.path = append(o.path, k)
 	o.shared.runs++
 	o.shared.edges = o.shared.edges[:0]
@@ -92,10 +99,14 @@ func (o *order) give(k int) {
 		o.fail("%d answers to one segment", len(out))
 	case seg.Flags.Has(wire.RST) && len(out) > 0 && (out[0].Flags != wire.ACK || before == tcp.Listen || before == tcp.SynSent):
 		o.fail("%v is answered by %v", &seg, &out[0])
-	case seg.Flags.Has(wire.RST) && before != after && !rightReset(before, &seg):
+	case seg.Flags.Has(wire.RST) && before != after && !rightReset(before, next, &seg):
 		o.fail("%v moves %v to %v", &seg, before, after)
 	case len(out) == 1 && len(out[0].Text) > 0:
 		o.fail("text is sent: %v", &out[0])
+	case o.shared.fast && before == tcp.SynReceived && after == tcp.Listen && o.c.Status().Unread > 0:
+		o.fail("a fast-opened connection returns to LISTEN")
+	case o.c.Status().Unread > 10:
+		o.fail("%d octets are delivered; the peer has sent 10", o.c.Status().Unread)
 	}
 	if after == tcp.Listen {
 		o.synced, o.acked = false, false
@@ -105,11 +116,11 @@ func (o *order) give(k int) {
 // rightReset reports whether a reset may end a connection in that state: in SYN-SENT it
 // acknowledges the SYN, later it is exactly at RCV.NXT (RFC 9293 section 3.5.3). Of a FIN
 // before it RCV.NXT is one more.
-func rightReset(in tcp.State, seg *wire.Segment) bool {
+func rightReset(in tcp.State, next seq.Num, seg *wire.Segment) bool {
 	if in == tcp.SynSent {
 		return seg.Flags.Has(wire.ACK) && seg.Ack == 1001
 	}
-	return seg.Seq == 2001 || seg.Seq == 2002 && in != tcp.SynReceived && in != tcp.Established
+	return seg.Seq == next || seg.Seq == 2002 && in != tcp.SynReceived && in != tcp.Established
 }
 
 // completes says that whoever behaves can still connect, whatever came before from others.
@@ -120,11 +131,14 @@ func (o *order) completes() {
 	}
 	at := *o
 	for _, k := range rest {
-		seg := alphabet[k]
+		seg := o.shared.alphabet[k]
+		if at.shared.fast {
+			at.c.AnswerFastOpen(nil, 0)
+		}
 		at.c.Arrive(epoch, &seg)
 		at.output()
 	}
-	if at.c.State() != tcp.Established {
+	if s := at.c.State(); s != tcp.Established && !(s == tcp.CloseWait && at.shared.fast) { // a SYN of those may have a FIN
 		at.fail("the handshake does not complete: %v", at.c.State())
 	}
 }
@@ -134,10 +148,10 @@ func (o *order) foreign() bool { return o.c.Status().IRS != 2000 }
 
 func (o *order) explore() {
 	o.completes()
-	if len(o.path) == longest || o.c.State() == tcp.Closed {
+	if len(o.path) == o.shared.longest || o.c.State() == tcp.Closed {
 		return
 	}
-	for k := range alphabet {
+	for k := range o.shared.alphabet {
 		next := *o
 		next.path = append([]int(nil), o.path...)
 		next.give(k)
@@ -152,7 +166,7 @@ func TestAllOrders(t *testing.T) { // MUST-9, MUST-10, MUST-11
 		no   bool // simultaneous open
 	}{{"passive", tcp.Passive, false}, {"active", tcp.Active, false}, {"active, crossed SYNs refused", tcp.Active, true}} {
 		t.Run(way.name, func(t *testing.T) {
-			shared := &orderTrace{}
+			shared := &orderTrace{alphabet: alphabet, longest: longest}
 			crossed := 0
 			cfg := &tcp.Config{NoSimultaneousOpen: way.no, ISN: func(tcp.Time, wire.Flow) seq.Num { return 1000 }}
 			cfg.Trace = &tcp.Trace{Become: func(_ tcp.Observed, _ tcp.Time, from, to tcp.State, _ tcp.Rule) {
@@ -173,5 +187,45 @@ func TestAllOrders(t *testing.T) { // MUST-9, MUST-10, MUST-11
 				t.Errorf("%d simultaneous opens", crossed)
 			}
 		})
+	}
+}
+
+// fastAlphabet is that of a client of TCP Fast Open, whose SYN has 10 octets and may come twice, or
+// without them, and of who disturbs it.
+var fastAlphabet = []wire.Segment{
+	{Seq: 2000, Flags: wire.SYN, Text: make([]byte, 10)},
+	{Seq: 2000, Flags: wire.SYN},
+	{Seq: 2000, Flags: wire.SYN | wire.FIN, Text: make([]byte, 10)},
+	{Seq: 7000, Flags: wire.SYN, Text: make([]byte, 10)},
+	{Seq: 2011, Ack: 1001, Flags: wire.ACK},
+	{Seq: 2001, Ack: 1001, Flags: wire.ACK, Text: make([]byte, 10)},
+	{Seq: 2011, Ack: 1000, Flags: wire.ACK},
+	{Seq: 2011, Ack: 1002, Flags: wire.ACK},
+	{Seq: 2001, Flags: wire.RST},
+	{Seq: 2011, Flags: wire.RST},
+	{Seq: 2011, Ack: 1001, Flags: wire.RST | wire.ACK},
+	{Seq: 2011, Ack: 1001, Flags: wire.FIN | wire.ACK},
+}
+
+// The same promises for whoever listens with TCP Fast Open, and two more: what is fast-opened does
+// not return to LISTEN, and no octet is delivered twice.
+func TestAllOrdersOfFastOpen(t *testing.T) {
+	shared := &orderTrace{alphabet: fastAlphabet, longest: longest - 1, fast: true}
+	cfg := &tcp.Config{ISN: func(tcp.Time, wire.Flow) seq.Num { return 1000 }}
+	delivered := 0
+	cfg.Trace = &tcp.Trace{Become: func(_ tcp.Observed, _ tcp.Time, from, to tcp.State, rule tcp.Rule) {
+		shared.edges = append(shared.edges, [2]tcp.State{from, to})
+		if rule == tcp.RuleFastOpenSyn {
+			delivered++
+		}
+	}}
+	o := &order{t: t, shared: shared}
+	o.c.Init(cfg, flowOfA, 1500)
+	if err := o.c.Open(epoch, tcp.Passive); err != nil {
+		t.Fatal(err)
+	}
+	o.explore()
+	if t.Logf("%d segments", shared.runs); delivered == 0 {
+		t.Error("no SYN is fast-opened")
 	}
 }

@@ -23,7 +23,7 @@ func (c *Conn) Output(now Time, seg *wire.Segment) bool {
 	case SynSent:
 		return c.outputSYN(now, seg)
 	case SynReceived:
-		return c.outputSYN(now, seg) || c.outputAck(now, seg)
+		return c.outputSYN(now, seg) || c.outputText(now, seg) || c.outputAck(now, seg)
 	case FinWait1, Closing:
 		// CLOSE in SYN-RECEIVED has led here before our SYN was acknowledged: it may go again.
 		return c.outputSYN(now, seg) || c.outputText(now, seg) || c.outputAck(now, seg)
@@ -37,7 +37,7 @@ func (c *Conn) Output(now Time, seg *wire.Segment) bool {
 
 // outputText sends what is lost, what is new, or a probe, so far as windows allow.
 func (c *Conn) outputText(now Time, seg *wire.Segment) bool {
-	if !c.snd.synAcked {
+	if !c.snd.synAcked && !c.fastOpened() {
 		return false
 	}
 	if p := c.cc.pacer; p != nil {
@@ -92,6 +92,7 @@ func (c *Conn) outputSYN(now Time, seg *wire.Segment) bool {
 	if c.rto.count == 0 {
 		c.timeSegment(now, c.iss+1)
 	}
+	c.putFastOpen(now, seg)
 	c.startRetransmission(now)
 	return true
 }

@@ -39,7 +39,7 @@ type ackEffect struct {
 }
 
 func (c *Conn) beforeAck() ackEffect {
-	e := ackEffect{una: c.snd.una, flight: c.snd.nxt.Sub(c.snd.una)}
+	e := ackEffect{una: c.firstText(), flight: c.textOut()}
 	if c.board != nil {
 		e.sacked = c.board.sacked
 		c.board.rack.original, c.board.rack.fresh = false, 0

@@ -39,6 +39,9 @@ const (
 	RuleListenReset
 	RuleListenAck
 	RuleListenSyn
+	RuleFastOpenSyn
+	RuleFastOpenCookie
+	RuleFastOpenLimit
 	RuleListenOther
 	RuleSynSentAck
 	RuleSynSentReset
@@ -54,6 +57,7 @@ const (
 	RuleTimeWaitFin
 	RuleResetChallenge
 	RuleResetPassive
+	RuleFastOpenReset
 	RuleResetRefused
 	RuleReset
 	RuleResetClosing
@@ -90,6 +94,8 @@ const (
 	RulePartialAck
 	RuleRACK
 	RuleTailLossProbe
+	RuleFastOpenTimeout
+	RuleFastOpenAgain
 	// ICMP.
 	RuleICMPHard
 	RulePacketTooBig
@@ -137,6 +143,9 @@ var rules = [NumRules]ruleText{
 	RuleListenReset:         {"RFC 9293 3.10.7.2 first", "an incoming RST should be ignored"},
 	RuleListenAck:           {"RFC 9293 3.10.7.2 second", "any acknowledgment is bad in LISTEN"},
 	RuleListenSyn:           {"RFC 9293 3.10.7.2 third", "a SYN: send SYN,ACK, enter SYN-RECEIVED"},
+	RuleFastOpenSyn:         {"RFC 7413 4.2.2", "a SYN with a valid cookie: its text is delivered, enter SYN-RECEIVED"},
+	RuleFastOpenCookie:      {"RFC 7413 4.2.2", "text of a SYN without a valid cookie: acknowledge the SYN alone"},
+	RuleFastOpenLimit:       {"RFC 7413 4.2.2", "PendingFastOpenRequests is over the limit: acknowledge the SYN alone"},
 	RuleListenOther:         {"RFC 9293 3.10.7.2 fourth", "neither RST, ACK nor SYN: drop the segment"},
 	RuleSynSentAck:          {"RFC 9293 3.10.7.3 first", "SEG.ACK =< ISS or SEG.ACK > SND.NXT: not an ACK of our SYN"},
 	RuleSynSentReset:        {"RFC 9293 3.10.7.3 second", "a RST that acknowledges our SYN: enter CLOSED"},
@@ -151,6 +160,7 @@ var rules = [NumRules]ruleText{
 	RuleTimeWaitFin:         {"RFC 9293 3.10.7.4 fifth", "the remote FIN again: acknowledge it, restart the 2 MSL timeout"},
 	RuleResetChallenge:      {"RFC 9293 3.10.7.4 second", "a RST in the window but not at RCV.NXT: challenge ACK"},
 	RuleResetPassive:        {"RFC 9293 3.10.7.4 second", "a RST after a passive OPEN: return to LISTEN"},
+	RuleFastOpenReset:       {"RFC 7413 5.1", "a RST in SYN-RECEIVED, and the user has the text of the SYN: connection reset"},
 	RuleResetRefused:        {"RFC 9293 3.10.7.4 second", "a RST after an active OPEN: connection refused"},
 	RuleReset:               {"RFC 9293 3.10.7.4 second", "a RST at RCV.NXT: connection reset, enter CLOSED"},
 	RuleResetClosing:        {"RFC 9293 3.10.7.4 second", "a RST while closing: enter CLOSED"},
@@ -185,6 +195,8 @@ var rules = [NumRules]ruleText{
 	RuleFastRetransmit:      {"RFC 5681 3.2", "three duplicate ACKs: fast retransmit"},
 	RuleRACK:                {"RFC 8985 6.2", "what was sent later has been delivered, and the reordering window has passed"},
 	RuleTailLossProbe:       {"RFC 8985 7.3", "no ACK within PTO: a tail loss probe"},
+	RuleFastOpenTimeout:     {"RFC 7413 4.2.2", "the SYN timer fires: again with neither data nor Fast Open options"},
+	RuleFastOpenAgain:       {"RFC 7413 4.2.2", "what went with the SYN and is not acknowledged goes again"},
 	RulePartialAck:          {"RFC 6582 3.2", "a partial ACK: the next segment is lost too"},
 	RuleICMPHard:            {"RFC 9293 3.9.2.2", "a hard ICMP error before the connection is synchronized: abort"},
 	RulePacketTooBig:        {"RFC 1191 6.4, RFC 8201 5.4", "the path takes smaller packets only: cut anew and send again"},

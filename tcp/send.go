@@ -94,8 +94,8 @@ func (c *Conn) acknowledge(now Time, seg *wire.Segment) {
 	acked := seg.Ack.Sub(c.snd.una)
 	c.measure(now, seg)
 	c.rto.ackedTotal = uint32(min(uint64(c.rto.ackedTotal)+uint64(acked), 1<<32-1))
-	text := acked
-	if !c.snd.synAcked {
+	text, first := acked, !c.snd.synAcked
+	if first {
 		c.snd.synAcked = true
 		text--
 		c.beginMTUSearch()
@@ -114,6 +114,9 @@ func (c *Conn) acknowledge(now Time, seg *wire.Segment) {
 	c.timer.progress = now
 	c.signal |= SignalAcked | SignalWritable
 	c.restartRetransmission(now)
+	if first {
+		c.fastOpenAcked(now)
+	}
 	if c.snd.queue.n == 0 {
 		c.snd.queue.release(&c.cfg.pool)
 	}

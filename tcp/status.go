@@ -56,6 +56,7 @@ type Status struct {
 	Undone            uint32        // recoveries and timeouts that were spurious
 	Marks             uint32        // ACKs with ECE that have reduced cwnd (RFC 3168)
 	ECN               bool          // both ends use it
+	FastOpen          FastOpen      // what RFC 7413 has done
 	Retransmitted     uint64        // octets
 	Reported, Lost    uint32        // octets: by SACK, and deemed lost
 	MinRTT            time.Duration
@@ -92,6 +93,7 @@ func (c *Conn) Status() Status {
 		UserTimeout: c.timer.userTimeout, TrafficClass: c.tc, HopLimit: c.hops, Soft: c.soft,
 		Deadline: c.Deadline(),
 	}
+	s.FastOpen = c.FastOpen()
 	if c.cc.control != nil {
 		s.Congestion = c.cc.control.Name()
 	}

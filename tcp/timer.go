@@ -140,8 +140,9 @@ func (c *Conn) retransmissionTimeout(now Time) {
 		c.rto.synLost = true
 		c.sentAgain(c.iss)
 		c.countRetransmission()
-		c.timedOut(now, RuleRetransmitTimeout)
-		c.retransmitting(now, c.iss, 1, RuleRetransmitTimeout)
+		rule := c.fastOpenTimedOut()
+		c.timedOut(now, rule)
+		c.retransmitting(now, c.iss, 1, rule)
 		c.oweSYN(now)
 	case c.snd.wnd == 0:
 		c.timedOut(now, RuleZeroWindowProbe)

@@ -37,13 +37,13 @@ func (c *Conn) setSendWindow(now Time, seg *wire.Segment) {
 // beyondWindow reports that octets in flight lie to the right of the window: the peer has
 // shrunk it (MUST-34).
 func (c *Conn) beyondWindow() bool {
-	return c.snd.nxt.Sub(c.snd.una) > c.snd.wnd
+	return c.textOut() > c.snd.wnd
 }
 
 // usableWindow is U = SND.UNA + SND.WND - SND.NXT of section 3.8.6.2.1, 0 where it is
 // negative (MUST-34, SHLD-15).
 func (c *Conn) usableWindow() uint32 {
-	inFlight := c.snd.nxt.Sub(c.snd.una)
+	inFlight := c.textOut()
 	if inFlight >= c.snd.wnd {
 		return 0
 	}
@@ -56,7 +56,7 @@ func (c *Conn) usableWindow() uint32 {
 // (MUST-60); what is held back is aggregated (MAY-16). A FIN is pushed too: nothing will
 // come to fill the segment.
 func (c *Conn) maySendSmall(n, left uint32) bool {
-	nagle := !c.noDelay && c.outstanding()
+	nagle := !c.noDelay && c.textOut() > 0
 	switch {
 	case n == left && (!nagle || c.snd.finQueued):
 		return true

@@ -5,8 +5,8 @@ package wire
 const DefaultHopLimit = 64
 
 // optionsLen returns the length of the options that putOptions writes, and how many SACK
-// blocks find room.
-func optionsLen(set OptionSet, blocks int) (n, sack int) {
+// blocks and how many octets of a Fast Open option find room.
+func optionsLen(set OptionSet, o *Options) (n, sack, fast int) {
 	if set&HasMSS != 0 {
 		n += 4
 	}
@@ -20,12 +20,23 @@ func optionsLen(set OptionSet, blocks int) (n, sack int) {
 		n += 4
 	}
 	if set&HasSACK != 0 {
-		sack = min(blocks, (maxTCPOptions-n-4)/8)
+		sack = min(int(o.NSACK), (maxTCPOptions-n-4)/8)
 		if sack > 0 {
 			n += 4 + 8*sack
 		}
 	}
-	return n, sack
+	if set&HasFastOpen != 0 && validCookie(len(o.FastOpen)) {
+		if size := (2 + len(o.FastOpen) + 3) &^ 3; n+size <= maxTCPOptions {
+			n, fast = n+size, 2+len(o.FastOpen)
+		}
+	}
+	return n, sack, fast
+}
+
+// FastOpenFits reports whether s has room for the Fast Open option in its Options.
+func FastOpenFits(s *Segment) bool {
+	_, _, fast := optionsLen(outgoing(s), &s.Options)
+	return fast > 0
 }
 
 // outgoing returns the options of s that may leave.
@@ -40,7 +51,7 @@ func outgoing(s *Segment) OptionSet {
 // TCPHeaderLenOf returns the length of the TCP header that [PutSegment] writes for s, in
 // octets, options included.
 func TCPHeaderLenOf(s *Segment) int {
-	n, _ := optionsLen(outgoing(s), int(s.Options.NSACK))
+	n, _, _ := optionsLen(outgoing(s), &s.Options)
 	return TCPHeaderLen + n
 }
 
@@ -64,7 +75,7 @@ func HeaderLen(f *Flow, s *Segment) int {
 //
 // Of the options in s, those for a SYN alone are left out of other segments (MUST-65),
 // and SACK blocks for which there is no room are left out, the last first: with
-// timestamps three remain (RFC 2018 section 3).
+// timestamps three remain (RFC 2018 section 3). A Fast Open cookie without room is left out too.
 func PutSegment(b []byte, f *Flow, s *Segment, sum Checksum) int {
 	hl := HeaderLen(f, s)
 	total := hl + len(s.Text) + len(s.TextRest)
@@ -160,7 +171,7 @@ func putTCP(h TCP, n int, f *Flow, s *Segment) {
 // list fills the header: there is no end of list, and no padding that would have to be
 // zero (MUST-69).
 func putOptions(b []byte, set OptionSet, o *Options) {
-	_, sack := optionsLen(set, int(o.NSACK))
+	_, sack, fast := optionsLen(set, o)
 	if set&HasMSS != 0 { // MUST-14
 		be.PutUint32(b, optMSS<<24|4<<16|uint32(o.MSS))
 		b = b[4:]
@@ -188,6 +199,15 @@ func putOptions(b []byte, set OptionSet, o *Options) {
 			be.PutUint32(b[4+8*i:], uint32(blk.Left))
 			be.PutUint32(b[8+8*i:], uint32(blk.Right))
 		}
+		b = b[4+8*sack:]
+	}
+	if fast > 0 {
+		for len(b) > fast {
+			b[0] = optNOP
+			b = b[1:]
+		}
+		b[0], b[1] = optFastOpen, byte(fast)
+		copy(b[2:], o.FastOpen)
 	}
 }
 

@@ -78,6 +78,23 @@ func TestFormAndParse(t *testing.T) {
 	}
 }
 
+// The longest cookie fills the header of a SYN with all the options that vitro sends; one that finds
+// no room is left out.
+func TestFastOpenFits(t *testing.T) {
+	full := wire.HasMSS | wire.HasWindowScale | wire.HasSACKPermitted | wire.HasTimestamps | wire.HasFastOpen
+	s := wire.Segment{Flags: wire.SYN, Options: wire.Options{Set: full, FastOpen: make([]byte, 16)}}
+	if !wire.FastOpenFits(&s) || wire.TCPHeaderLenOf(&s) != 60 {
+		t.Errorf("with 16 octets the header has %d", wire.TCPHeaderLenOf(&s))
+	}
+	if _, got := parse(t, form(t, flow4, s)); len(got.Options.FastOpen) != 16 {
+		t.Errorf("16 octets are read as %x", got.Options.FastOpen)
+	}
+	s.Options.AddBlock(wire.SACKBlock{Left: 1, Right: 2}) // no SYN has one, but then there is no room
+	if wire.FastOpenFits(&s) || wire.TCPHeaderLenOf(&s) != 52 {
+		t.Errorf("without room the header has %d", wire.TCPHeaderLenOf(&s))
+	}
+}
+
 // The octets of a SYN and of an ACK as most stacks lay them out; the whole header is
 // said here by hand. MUST-2, MUST-14, MUST-68, MUST-69
 func TestFormedOctets(t *testing.T) {
@@ -93,6 +110,11 @@ func TestFormedOctets(t *testing.T) {
 		{"SYN", syn, []byte{2, 4, 5, 0xb4, 4, 2, 8, 10, 0, 0, 0, 1, 0, 0, 0, 0, 1, 3, 3, 7}},
 		{"ACK, timestamps and as many blocks as fit", ack, []byte{1, 1, 8, 10, 0, 0, 0, 1, 0, 0, 0, 2,
 			1, 1, 5, 26, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0, 4, 0, 0, 0, 5, 0, 0, 0, 6}},
+		{"SYN with a Fast Open cookie", wire.Segment{Flags: wire.SYN, Options: wire.Options{Set: wire.HasMSS | wire.HasFastOpen, MSS: 1460,
+			FastOpen: []byte{9, 8, 7, 6, 5, 4, 3, 2}}}, []byte{2, 4, 5, 0xb4, 1, 1, 34, 10, 9, 8, 7, 6, 5, 4, 3, 2}},
+		{"SYN that asks for one", wire.Segment{Flags: wire.SYN, Options: wire.Options{Set: wire.HasFastOpen}}, []byte{1, 1, 34, 2}},
+		{"no cookie in another segment", wire.Segment{Flags: wire.ACK, Options: wire.Options{Set: wire.HasFastOpen}}, nil},
+		{"no cookie of five octets", wire.Segment{Flags: wire.SYN, Options: wire.Options{Set: wire.HasFastOpen, FastOpen: make([]byte, 5)}}, nil},
 		{"SACK-permitted alone", wire.Segment{Flags: wire.SYN, Options: wire.Options{Set: wire.HasSACKPermitted}}, []byte{1, 1, 4, 2}},
 		// MUST-65
 		{"no option of a SYN in another segment", wire.Segment{Flags: wire.ACK, Options: syn.Options}, []byte{1, 1, 8, 10, 0, 0, 0, 1, 0, 0, 0, 0}},

@@ -93,10 +93,17 @@ const (
 	HasSACKPermitted                       // RFC 2018 section 2
 	HasSACK                                // RFC 2018 section 3
 	HasTimestamps                          // RFC 7323 section 3
+	HasFastOpen                            // RFC 7413 section 4.1.1
 )
 
 // MaxSACKBlocks is how many blocks fit beside nothing else in 40 octets of options.
 const MaxSACKBlocks = 4
+
+// The length of a Fast Open cookie, RFC 7413 section 4.1.1: "0, or 4 to 16 bytes", and even.
+const (
+	MinCookie = 4
+	MaxCookie = 16
+)
 
 // SACKBlock is one block of RFC 2018 section 3: Left is its first sequence number,
 // Right the number after its last.
@@ -112,6 +119,9 @@ type Options struct {
 	TSVal       uint32
 	TSEcr       uint32
 	SACK        [MaxSACKBlocks]SACKBlock
+	// FastOpen is the cookie, MinCookie to MaxCookie octets, or empty where one is asked for. It is
+	// a view like Segment.Text, in force as long.
+	FastOpen []byte
 }
 
 // Has reports whether the option is present.

@@ -2,6 +2,7 @@ package wire_test
 
 import (
 	"bytes"
+	"reflect"
 	"testing"
 
 	"github.com/vitro-net/vitro/seq"
@@ -48,7 +49,7 @@ func TestSplitFlags(t *testing.T) {
 			if s.Seq != w.Seq || s.Flags != w.Flags || s.Up != w.Up || !bytes.Equal(s.Text, w.Text) {
 				t.Errorf("piece %d: %v URG %d %q; want %v URG %d %q", i, &s, s.Up, s.Text, &w, w.Up, w.Text)
 			}
-			if s.Ack != 9 || s.Wnd != 7 || s.TC != 2 || s.HopLimit != 3 || s.Options != ts || ip.ID != 0 {
+			if s.Ack != 9 || s.Wnd != 7 || s.TC != 2 || s.HopLimit != 3 || !reflect.DeepEqual(s.Options, ts) || ip.ID != 0 {
 				t.Errorf("piece %d: %+v, %+v", i, s, ip)
 			}
 		}

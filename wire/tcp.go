@@ -11,6 +11,7 @@ const (
 	optSACKPermitted = 4
 	optSACK          = 5
 	optTimestamps    = 8
+	optFastOpen      = 34
 )
 
 // maxTCPOptions is what a data offset of 15 words leaves, in octets.
@@ -23,9 +24,9 @@ const maxWindowScale = 14
 // synOnly are the options that have a meaning in a SYN alone. RFC 9293 section 3.2 has
 // the maximum segment size there and "MUST NOT be sent in other segments" (MUST-65);
 // RFC 7323 section 2.2: "a Window Scale option in a segment without a SYN bit MUST be
-// ignored"; RFC 2018 section 2 has SACK-permitted likewise. They are neither read nor
-// written elsewhere.
-const synOnly = HasMSS | HasWindowScale | HasSACKPermitted
+// ignored"; RFC 2018 section 2 has SACK-permitted likewise, RFC 7413 section 4.1.1 the Fast
+// Open cookie. They are neither read nor written elsewhere.
+const synOnly = HasMSS | HasWindowScale | HasSACKPermitted | HasFastOpen
 
 // ParseTCP reads a TCP header, its options and its text into seg. Every field of seg is
 // set: Text is a view of b, and what b does not hold (TC, HopLimit, GSO, TextRest) is
@@ -83,6 +84,9 @@ func (o *Options) drop(which OptionSet) {
 	}
 	if which&HasWindowScale != 0 {
 		o.WindowScale = 0
+	}
+	if which&HasFastOpen != 0 {
+		o.FastOpen = nil
 	}
 }
 
@@ -149,9 +153,22 @@ func (o *Options) read(opt []byte) bool {
 		o.Set |= HasTimestamps
 		o.TSVal = be.Uint32(opt[2:])
 		o.TSEcr = be.Uint32(opt[6:])
+	case optFastOpen:
+		// RFC 7413 section 4.1.1: "Options with invalid Length values or without the SYN flag
+		// set MUST be ignored."
+		if validCookie(n - 2) {
+			o.Set |= HasFastOpen
+			o.FastOpen = opt[2:n:n]
+		}
 	default: // MUST-6: unknown, and its length says where the next begins
 	}
 	return true
+}
+
+// validCookie reports whether a Fast Open option may have a cookie of n octets: "0, or 4 to 16
+// bytes", and "The number MUST be even."
+func validCookie(n int) bool {
+	return n == 0 || MinCookie <= n && n <= MaxCookie && n%2 == 0
 }
 
 // VerifyTCP checks the TCP checksum of a packet that ParseIP has described. What is

@@ -3,6 +3,7 @@ package wire_test
 import (
 	"bytes"
 	"errors"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -63,12 +64,22 @@ func TestOptionsThatAreRead(t *testing.T) {
 		// MUST-65: in other segments they mean nothing
 		{"maximum segment size without SYN", wire.ACK, []byte{2, 4, 0x05, 0xb4}, wire.Options{}},
 		{"window scale and SACK-permitted without SYN", wire.ACK, []byte{3, 3, 7, 4, 2}, wire.Options{}},
+		// RFC 7413 section 4.1.1
+		{"a Fast Open cookie", wire.SYN, []byte{34, 6, 9, 8, 7, 6}, wire.Options{Set: wire.HasFastOpen, FastOpen: []byte{9, 8, 7, 6}}},
+		{"the longest cookie", wire.SYN, append([]byte{34, 18}, make([]byte, 16)...), wire.Options{Set: wire.HasFastOpen, FastOpen: make([]byte, 16)}},
+		{"a cookie is asked for", wire.SYN | wire.ACK, []byte{34, 2}, wire.Options{Set: wire.HasFastOpen, FastOpen: []byte{}}},
+		{"a cookie of three octets", wire.SYN, []byte{34, 5, 9, 8, 7, 2, 4, 0x05, 0xb4}, mss},
+		{"a cookie of two", wire.SYN, []byte{34, 4, 9, 8, 2, 4, 0x05, 0xb4}, mss},
+		{"a cookie of seven", wire.SYN, []byte{34, 9, 1, 2, 3, 4, 5, 6, 7, 2, 4, 0x05, 0xb4}, mss},
+		{"a cookie of eighteen", wire.SYN, append([]byte{34, 20}, make([]byte, 18)...), wire.Options{}},
+		{"a cookie without SYN", wire.ACK, []byte{34, 6, 9, 8, 7, 6}, wire.Options{}},
+		{"the experimental option", wire.SYN, []byte{254, 8, 0xf9, 0x89, 9, 8, 7, 6}, wire.Options{}},
 	}
 	for _, tt := range tests {
 		var s wire.Segment
 		if f := wire.ParseTCP(tcpHeader(tt.flags, tt.opts...), &s); f != wire.FaultNone {
 			t.Errorf("%s: %v", tt.name, f)
-		} else if s.Options != tt.want {
+		} else if !reflect.DeepEqual(s.Options, tt.want) {
 			t.Errorf("%s:\n got %+v\nwant %+v", tt.name, s.Options, tt.want)
 		}
 	}
@@ -152,7 +163,7 @@ func TestTCPFields(t *testing.T) {
 	if s.Seq != 1<<32-2 || s.Ack != 7 || s.Wnd != 65535 || s.Up != 9 || s.Flags != 0xff || string(s.Text) != "ab" {
 		t.Errorf("%+v", s)
 	}
-	if s.TC != 0 || s.HopLimit != 0 || s.GSO != 0 || s.TextRest != nil || s.Options != (wire.Options{}) {
+	if s.TC != 0 || s.HopLimit != 0 || s.GSO != 0 || s.TextRest != nil || !reflect.DeepEqual(s.Options, wire.Options{}) {
 		t.Errorf("something of the segment before is left: %+v", s)
 	}
 	if src, dst, ok := wire.Ports(b); src != 49152 || dst != 80 || !ok {
@@ -223,6 +234,8 @@ func FuzzParseTCP(f *testing.F) {
 	f.Add(tcpHeader(wire.ACK, 1, 1, 8, 10, 0, 0, 0, 1, 0, 0, 0, 0, 1, 1, 5, 10, 0, 0, 0, 1, 0, 0, 0, 2))
 	f.Add(tcpHeader(wire.ACK, 2, 0))
 	f.Add(tcpHeader(wire.ACK, 0, 1, 2, 3))
+	f.Add(tcpHeader(wire.SYN, 2, 4, 5, 180, 34, 10, 1, 2, 3, 4, 5, 6, 7, 8))
+	f.Add(tcpHeader(wire.SYN, 34, 2, 34, 5, 1, 2, 3, 1))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		var s wire.Segment
 		before := bytes.Clone(b)
@@ -245,7 +258,7 @@ func FuzzParseTCP(f *testing.F) {
 		// What was understood can be said, and is understood again.
 		s.HopLimit = 1
 		_, again := parse(t, form(t, flow6, s))
-		if !bytes.Equal(again.Text, s.Text) || again.Options != s.Options || again.Seq != s.Seq || again.Flags != s.Flags {
+		if !bytes.Equal(again.Text, s.Text) || !reflect.DeepEqual(again.Options, s.Options) || again.Seq != s.Seq || again.Flags != s.Flags {
 			t.Fatalf("\n got %+v\nwant %+v", again, s)
 		}
 	})
@@ -335,7 +348,7 @@ func FuzzFormParse(f *testing.F) {
 			want.Up = 0
 		}
 		want.Options = speakable(s.Flags, s.Options)
-		if got.Options != want.Options {
+		if !reflect.DeepEqual(got.Options, want.Options) {
 			t.Fatalf("options\n got %+v\nwant %+v", got.Options, want.Options)
 		}
 		if got.String() != want.String() || got.Wnd != want.Wnd || got.Up != want.Up || got.Ack != want.Ack ||
