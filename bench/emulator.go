@@ -18,6 +18,12 @@ import (
 // the other, when the path says so: a packet's arrival does not depend on how late the emulator
 // is, and it counts how late that has been.
 type emulator struct {
+	*wires
+	outlets [2]*outlet // by side
+}
+
+// wires are the paths of an emulator, which several may share.
+type wires struct {
 	start time.Time
 	ways  [2]*way // by the side that sends
 	done  chan struct{}
@@ -27,18 +33,24 @@ type emulator struct {
 
 // way is one direction.
 type way struct {
-	mu      sync.Mutex
-	path    *sim.Path
-	until   tcp.Time // when the goroutine wakes by itself
-	wake    chan struct{}
+	mu    sync.Mutex
+	path  *sim.Path
+	until tcp.Time // when the goroutine wakes by itself
+	wake  chan struct{}
+	begin sync.Once
+	late  []time.Duration // of each delivery
+}
+
+// outlet is where packets come out for whoever shares the paths.
+type outlet struct {
 	deliver func([][]byte)
-	late    []time.Duration // of each delivery
+	batch   [][]byte
 }
 
 // newEmulator makes an emulator whose time begins now. Equal seeds lose the same packets, by
 // number.
 func newEmulator(there, back sim.PathConfig, seed uint64) (*emulator, error) {
-	e := &emulator{start: time.Now(), done: make(chan struct{})}
+	e := newOutlets(&wires{start: time.Now(), done: make(chan struct{})})
 	for i, c := range []sim.PathConfig{there, back} {
 		path, err := sim.NewPath(c, 0, rand.New(rand.NewPCG(seed, uint64(i))))
 		if err != nil {
@@ -49,20 +61,25 @@ func newEmulator(there, back sim.PathConfig, seed uint64) (*emulator, error) {
 	return e, nil
 }
 
-func (e *emulator) now() tcp.Time { return tcp.Time(time.Since(e.start)) }
+func newOutlets(w *wires) *emulator { return &emulator{w, [2]*outlet{{}, {}}} }
+
+// partner returns an emulator for others across the same paths and queues. Closing one closes both.
+func (e *emulator) partner() *emulator { return newOutlets(e.wires) }
+
+func (e *wires) now() tcp.Time { return tcp.Time(time.Since(e.start)) }
 
 // attach says who gets what comes out at a side, and starts that way. The slice is in force for
 // the call, the packets are the receiver's.
 func (e *emulator) attach(side int, deliver func([][]byte)) {
+	e.outlets[side].deliver = deliver
 	w := e.ways[1-side]
-	w.deliver = deliver
-	e.wg.Go(func() { e.run(w) })
+	w.begin.Do(func() { e.wg.Go(func() { e.run(w) }) })
 }
 
 // send lets a packet in, of which it makes a copy.
 func (e *emulator) send(side int, packet []byte) {
 	w := e.ways[side]
-	p := &sim.Parcel{Bytes: slices.Clone(packet)}
+	p := &sim.Parcel{Bytes: slices.Clone(packet), Tag: e.outlets[1-side]}
 	w.mu.Lock()
 	p.Fate = w.path.Draw()
 	w.path.Put(e.now(), p)
@@ -83,8 +100,8 @@ const nap = 1200 * time.Microsecond
 // grain is how often the goroutine looks at most, so that it leaves the processor to the peers.
 const grain = 200 * time.Microsecond
 
-func (e *emulator) run(w *way) {
-	var batch [][]byte
+func (e *wires) run(w *way) {
+	var busy []*outlet // those with something in their batch
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -92,17 +109,24 @@ func (e *emulator) run(w *way) {
 		now := e.now()
 		for d, ok := w.path.Take(now); ok; d, ok = w.path.Take(now) {
 			if d.Loss == sim.NotLost {
-				batch = append(batch, d.Bytes)
+				p := d.Tag.(*outlet)
+				if len(p.batch) == 0 {
+					busy = append(busy, p)
+				}
+				p.batch = append(p.batch, d.Bytes)
 				w.late = append(w.late, now.Sub(d.At))
 			}
 		}
 		w.until = w.path.Deadline()
 		wait := w.until.Sub(now)
 		w.mu.Unlock()
-		if len(batch) > 0 {
-			w.deliver(batch)
-			clear(batch)
-			batch = batch[:0]
+		if len(busy) > 0 {
+			for _, p := range busy {
+				p.deliver(p.batch)
+				clear(p.batch)
+				p.batch = p.batch[:0]
+			}
+			busy = busy[:0]
 			continue // that took its time
 		}
 		if wait <= nap {
@@ -126,13 +150,13 @@ func (e *emulator) run(w *way) {
 }
 
 // close stops the emulator and waits until nothing is delivered any more.
-func (e *emulator) close() {
+func (e *wires) close() {
 	e.once.Do(func() { close(e.done) })
 	e.wg.Wait()
 }
 
 // lateness returns how late 99 of 100 deliveries were at most. The emulator is closed.
-func (e *emulator) lateness() time.Duration {
+func (e *wires) lateness() time.Duration {
 	all := slices.Concat(e.ways[0].late, e.ways[1].late)
 	if len(all) == 0 {
 		return 0

@@ -37,9 +37,10 @@ type options struct {
 var peers = []peer{vitroPeer, gvisorPeer, noRack, kernelPeer("cubic"), kernelPeer("bbr")}
 
 const (
-	inMemory  = "In memory"
-	across    = "Across an emulator"
-	inTheDark = "Blackouts"
+	inMemory   = "In memory"
+	across     = "Across an emulator"
+	inTheDark  = "Blackouts"
+	sideBySide = "Beside the kernel's cubic, across one bottleneck"
 )
 
 func main() {
@@ -110,6 +111,18 @@ func measure(o options, m machine) *report {
 				}
 				return goodput(p, c, o.network, uint64(round))
 			})
+		}
+	}
+	for _, c := range bottlenecks {
+		name := fmt.Sprintf("%d Mbit/s, RTT %d ms, one bottleneck", c.rate, c.rtt.Milliseconds())
+		if !o.match.MatchString(name) {
+			continue
+		}
+		for round := range max(o.rounds, 2) {
+			for _, p := range peers[:2] {
+				s, err := fairShare(p, peers[3], c, 3*o.network, round)
+				o.take(r, sideBySide, p.name, name, s, err)
+			}
 		}
 	}
 	for _, c := range o.dark {

@@ -88,10 +88,15 @@ type transfer struct {
 const bin = 10 * time.Millisecond
 
 func begin(p peer, c cell, seed uint64) (t *transfer, err error) {
-	t = &transfer{}
-	if t.e, err = c.emulator(seed); err != nil {
+	e, err := c.emulator(seed)
+	if err != nil {
 		return nil, err
 	}
+	return beginOver(p, e)
+}
+
+func beginOver(p peer, e *emulator) (t *transfer, err error) {
+	t = &transfer{e: e}
 	if t.w, err = p.network(t.e); err != nil {
 		return nil, err
 	}
@@ -156,6 +161,39 @@ func goodput(p peer, c cell, d time.Duration, seed uint64) ([]sample, error) {
 		{metric: "goodput", value: float64(n) * 8 / 1e6 / d.Seconds(), unit: "Mbit/s", more: true},
 		{metric: "timeouts", value: float64(timeouts), unit: "", hidden: true},
 		{metric: metricLate, value: t.e.lateness().Seconds() * 1e3, unit: "ms", hidden: true},
+	}, nil
+}
+
+// bottlenecks are what two share: vitro's transfer and the kernel's, across one queue.
+var bottlenecks = []cell{
+	{rtt: 20 * time.Millisecond, rate: 20},
+	{rtt: 50 * time.Millisecond, rate: 50},
+}
+
+// fairShare is how much of its half p gets beside other, in what remains of d after a quarter. In odd
+// rounds p begins a second before other, in even ones after it.
+func fairShare(p, other peer, c cell, d time.Duration, round int) ([]sample, error) {
+	e, err := c.emulator(uint64(round))
+	if err != nil {
+		return nil, err
+	}
+	both := [2]peer{p, other}
+	first := round % 2
+	var t [2]*transfer
+	for i, x := range [2]*emulator{e, e.partner()} {
+		which := (first + i) % 2
+		if t[which], err = beginOver(both[which], x); err != nil {
+			return nil, err
+		}
+		defer t[which].end()
+		time.Sleep(time.Second)
+	}
+	from := t[first].began + d/4
+	t[first].sleepUntil(from + d)
+	mine, theirs := float64(t[0].sum(from, from+d)), float64(t[1].sum(from, from+d))
+	return []sample{
+		{metric: "of its half", value: 2 * mine / (mine + theirs), unit: "share", more: true},
+		{metric: "both", value: (mine + theirs) * 8 / 1e6 / d.Seconds(), unit: "Mbit/s", more: true},
 	}, nil
 }
 
