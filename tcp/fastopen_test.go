@@ -493,6 +493,40 @@ func TestFastOpenSetCongestion(t *testing.T) {
 	p.must(p.c.Status().Cwnd > 14600, "cwnd does not grow: %d", p.c.Status().Cwnd)
 }
 
+// once counts how often it is started.
+type once struct {
+	tcp.Congestion
+	starts int
+}
+
+func (o *once) Start(now tcp.Time, w tcp.Window) { o.starts++; o.Congestion.Start(now, w) }
+
+// The congestion control is started once, with the peer's SYN, and not again by the handshake's end.
+func TestFastOpenStartsCongestionOnce(t *testing.T) {
+	control := &once{Congestion: tcp.NewReno()}
+	p := fastOpened(t, setup{cfg: tcp.Config{Congestion: func() tcp.Congestion { return control }}}, 100)
+	p.must(control.starts == 1, "it is started %d times with the SYN", control.starts)
+	p.send("<SEQ=2101><ACK=1001><CTL=ACK>")
+	p.mustBe(tcp.Established)
+	p.must(control.starts == 1, "it is started %d times", control.starts)
+}
+
+// A router says that the answer is too big for the path: it goes again in smaller segments, without
+// waiting for the handshake's end.
+func TestFastOpenAnswerTooBig(t *testing.T) {
+	p := fastOpened(t, setup{}, 100)
+	p.write(2920)
+	p.must(len(p.taken()) == 2, "the answer has gone")
+	p.must(p.c.PacketTooBig(p.now, 1001, 1000), "the report is not believed")
+	p.flush()
+	out := p.taken()
+	p.must(len(out) == 4 && out[0].Seq == 1001 && len(out[0].Text) == 960, "%d segments go again", len(out))
+	p.mustBe(tcp.SynReceived)
+	p.send("<SEQ=2101><ACK=3921><CTL=ACK>")
+	p.mustBe(tcp.Established)
+	p.must(p.c.Deadline() == tcp.Never, "a timer runs")
+}
+
 // The first octets are answered by the peer only once: a client's text that was acknowledged by a
 // SYN,ACK of zero window waits, and is probed like any.
 func TestFastOpenZeroWindow(t *testing.T) {

@@ -50,7 +50,7 @@ func (c *Conn) PacketTooBig(now Time, quoted seq.Num, mtu int) bool {
 	}
 	c.setPathMTU(mtu)
 	c.lowerMTU(now, c.pathMTU, 0)
-	if c.snd.synAcked && c.outstanding() {
+	if c.textOut() > 0 && (c.snd.synAcked || c.fastOpened()) {
 		c.sentAgain(c.snd.una)
 		c.loseAll(now, RulePacketTooBig)
 	}
