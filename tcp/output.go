@@ -198,7 +198,7 @@ func (c *Conn) outputAgain(now Time, seg *wire.Segment) bool {
 	}
 	c.fill(now, seg)
 	c.board.force = false
-	c.resent(now, from, n, mss, seg)
+	c.resent(now, from, n, mss)
 	seg.Seq = from
 	end := from.Add(n)
 	if more := c.behindLost(end, n, mss, min(allowed-n, edge.Sub(end))); more > 0 {
@@ -222,14 +222,14 @@ func (c *Conn) nextLost() (from seq.Num, n uint32) {
 }
 
 // resent notes that n octets from start on are sent again.
-func (c *Conn) resent(now Time, start seq.Num, n, mss uint32, seg *wire.Segment) {
+func (c *Conn) resent(now Time, start seq.Num, n, mss uint32) {
 	b := c.board
 	b.resent(start, n, now, mss)
 	c.sentAgain(start)
 	c.count.resent += uint64(n)
 	c.cc.lastSent = now
 	if c.cc.phase != phaseOpen {
-		b.undo.noteAgain(n, seg.Options.TSVal, c.opt.timestamps)
+		c.noteAgain(start, n)
 		b.prr.out += n
 	}
 	c.departed(now, n)

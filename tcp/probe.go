@@ -98,7 +98,7 @@ func (c *Conn) outputTail(now Time, seg *wire.Segment) bool {
 	c.fill(now, seg)
 	seg.Seq = from
 	c.putText(seg, last.end.Sub(from), mss)
-	c.resent(now, from, last.end.Sub(from), mss, seg)
+	c.resent(now, from, last.end.Sub(from), mss)
 	c.retransmitting(now, from, c.snd.nxt.Sub(from), RuleTailLossProbe)
 	p.end, p.again = c.snd.nxt, true
 	return true

@@ -245,7 +245,7 @@ func (c *Conn) beginReduction(now Time, e *ackEffect, l Loss) {
 
 // ackRecovery is an ACK in fast recovery.
 func (c *Conn) ackRecovery(now Time, seg *wire.Segment, e *ackEffect) {
-	if c.undoByTimestamp(now, seg, e) || c.undoByDSACK(now) {
+	if c.undoByTimestamp(now, seg) || c.undoByDSACK(now) {
 		return
 	}
 	if c.cc.recover.LessEq(c.snd.una) { // RFC 9937 section 6.4
@@ -319,7 +319,7 @@ func (c *Conn) congestionTimeout(now Time, rule Rule) {
 
 // ackTimeout is an ACK after a retransmission timeout.
 func (c *Conn) ackTimeout(now Time, seg *wire.Segment, e *ackEffect) {
-	if c.undoByTimestamp(now, seg, e) || c.undoByDSACK(now) || c.forwardRTO(now, e) {
+	if c.undoByTimestamp(now, seg) || c.undoByDSACK(now) || c.forwardRTO(now, e) {
 		return
 	}
 	if c.cc.recover.LessEq(c.snd.una) {

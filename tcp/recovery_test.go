@@ -201,6 +201,64 @@ func TestUndoByTimestamp(t *testing.T) {
 	p.must(!st.Recovering && st.Cwnd >= before.Cwnd && st.Ssthresh == before.Ssthresh && st.Undone == 1, "and is undone: cwnd %d, ssthresh %d", st.Cwnd, st.Ssthresh)
 }
 
+// What was sent again in one recovery and is acknowledged in the next tells of an earlier time than
+// what was sent again in that, and proves nothing: RFC 3522 section 3.2, "not upon retransmitting
+// segments other than the oldest outstanding segment".
+func TestTimestampOfAnotherRetransmission(t *testing.T) {
+	p := bulk(t, "<SACKOK><TS=1,0>")
+	echo := func(ack, left, right seq.Num, stamp uint32) []sent {
+		p.t.Helper()
+		blocks := ""
+		if left != right {
+			blocks = fmt.Sprintf("<SACK=%d-%d>", left, right)
+		}
+		p.send(fmt.Sprintf("<SEQ=2001><ACK=%d><CTL=ACK>%s<TS=5,%d>", ack, blocks, stamp))
+		return p.taken()
+	}
+	// of finds what was sent at or behind s.
+	of := func(out []sent, s seq.Num) (found []sent) {
+		for _, o := range out {
+			if s.LessEq(o.Seq) && len(o.Text) > 0 {
+				found = append(found, o)
+			}
+		}
+		return found
+	}
+	first := p.taken()
+	una, eight, end := first[0].Seq, first[8].Seq, first[9].End()
+	p.must(len(first) == 10, "ten are in flight")
+	p.wait(100 * time.Millisecond)
+	out := echo(una, first[1].Seq, first[4].Seq, first[0].Options.TSVal) // the first is lost
+	again, more := out[0], of(out, end)
+	p.must(p.c.Status().Recovering && again.Seq == una, "it goes again")
+	for i := 5; i < 8; i++ {
+		more = append(more, of(echo(una, first[1].Seq, first[i].Seq, first[0].Options.TSVal), end)...)
+	}
+	p.must(len(more) >= 2, "new ones follow: %d", len(more))
+	p.wait(50 * time.Millisecond)
+	out = echo(eight, first[9].Seq, end, again.Options.TSVal) // and the ninth
+	p.must(out[0].Seq == eight, "it goes again: %v", &out[0].Segment)
+	before := out[0]
+	more = append(more, of(out, end)...)
+	p.wait(50 * time.Millisecond)
+	out = echo(eight, more[1].Seq, more[1].End(), again.Options.TSVal) // and the first of the new ones
+	p.must(p.c.Status().Recovering && out[0].Seq == end, "it goes again: %v", &out[0].Segment)
+	second := out[0]
+	p.wait(50 * time.Millisecond)
+	n := len(more)
+	p.must(n >= 4, "four new ones are in flight: %d", n)
+	echo(end, more[1].Seq, more[n-2].Seq, before.Options.TSVal)
+	p.must(!p.c.Status().Recovering, "the first recovery is over")
+	echo(end, more[n-1].Seq, more[n-1].End(), before.Options.TSVal) // the last but one is lost
+	p.wait(30 * time.Millisecond)
+	out = p.taken()
+	p.must(p.c.Status().Recovering && out[0].Seq == more[n-2].Seq, "the second begins: %v", &out[0].Segment)
+	p.wait(20 * time.Millisecond)
+	echo(more[n-2].Seq, more[n-1].Seq, more[n-1].End(), second.Options.TSVal)
+	st := p.c.Status()
+	p.must(st.Recovering && st.Undone == 0, "nothing was spurious: %d undone", st.Undone)
+}
+
 // Without timestamps D-SACK shows it, when it reports all that was sent again.
 func TestUndoByDSACK(t *testing.T) {
 	p, una := twenty(t, "")

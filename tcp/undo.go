@@ -15,7 +15,8 @@ type undoVars struct {
 	from           seq.Num // SND.UNA then
 	total          uint32  // octets sent again since
 	again          uint32  // those of them that no D-SACK has reported
-	stamp          uint32  // TSval of the first of them, when stamped
+	first          seq.Num // the first of them, when stamped
+	stamp          uint32  // the earliest TSval of what has been sent again and is outstanding
 	stamped        bool
 	frto           frtoStep
 }
@@ -38,20 +39,34 @@ func (c *Conn) beginUndo() {
 	*u = undoVars{possible: true, cwnd: c.cc.cwnd, ssthresh: c.cc.ssthresh, from: c.snd.una}
 }
 
-// noteAgain notes that n octets are sent again in a segment with time stamp tsval.
-func (u *undoVars) noteAgain(n, tsval uint32, stamped bool) {
-	if u.total == 0 {
-		u.stamp, u.stamped = tsval, stamped
+// noteAgain notes that n octets from start on have been sent again.
+func (c *Conn) noteAgain(start seq.Num, n uint32) {
+	u := &c.board.undo
+	if u.total == 0 && c.opt.timestamps {
+		u.first, u.stamp, u.stamped = start, c.timestampClock(c.board.oldestAgain()), true
 	}
 	u.total += n
 	u.again += n
 }
 
+// oldestAgain returns when the first was sent of all that has been sent again and is outstanding.
+func (b *board) oldestAgain() Time {
+	oldest := Never
+	for _, r := range b.list() {
+		if r.what&(runAgain|runSacked) == runAgain {
+			oldest = min(oldest, r.at)
+		}
+	}
+	return oldest
+}
+
 // undoByTimestamp is RFC 3522 section 3.2: the first acceptable ACK after a retransmission
-// echoes a time before it, so that it answers the original.
-func (c *Conn) undoByTimestamp(now Time, seg *wire.Segment, e *ackEffect) bool {
+// echoes a time before it, so that it answers the original. Since the RFC does so "not upon
+// retransmitting segments other than the oldest outstanding segment", and that may have been sent
+// again in the recovery before, the time is that of the first of all which have been.
+func (c *Conn) undoByTimestamp(now Time, seg *wire.Segment) bool {
 	u := &c.board.undo
-	if !u.possible || !u.stamped || e.acked == 0 {
+	if !u.possible || !u.stamped || !u.first.Less(c.snd.una) {
 		return false
 	}
 	u.stamped = false // it is the first that counts
