@@ -14,7 +14,7 @@ import (
 // PathConfig says how one direction of a link treats packets. The zero value delivers all of
 // them, in order and at once.
 //
-// A packet meets, in this order: its fate, drawn when it enters; the MTU; the queue, while
+// A packet meets, in this order: its fate, drawn when it enters; the MTU; the policer; the queue, while
 // others are sent; the transmitter, at Rate; a blackout; loss and damage, somewhere on the way;
 // delay, jitter and lateness. So what is lost by chance has taken its share of the rate.
 type PathConfig struct {
@@ -27,8 +27,11 @@ type PathConfig struct {
 	JitterReorders bool
 	// Rate is how many bits of IP packets are sent in a second. A packet is sent whole before
 	// the next, and arrives when its last bit does. 0: no limit, and so no queue.
-	Rate  int64
-	Queue QueueConfig
+	Rate int64
+	// Rates are what Rate becomes later, in the order of time. What is being sent ends at the old one.
+	Rates  []RateChange
+	Queue  QueueConfig
+	Police PoliceConfig
 	// MTU, when set, is the longest packet that passes, in octets. A longer one vanishes without
 	// a word: a black hole. A router that tells is a Host with stack.Config.Forward before a link
 	// with that LinkConfig.MTU.
@@ -45,6 +48,12 @@ type PathConfig struct {
 
 	// Blackouts are when nothing gets through; they must not overlap.
 	Blackouts []Blackout
+}
+
+// RateChange is that the rate is another from an instant on, which counts as those of a Blackout.
+type RateChange struct {
+	From time.Duration
+	Rate int64
 }
 
 // Blackout is a time at which the path is dark: from its first instant on, up to but not
@@ -102,10 +111,11 @@ const (
 	LossByRED          // the queue has been too long
 	LossTooLong        // longer than the path's MTU
 	LossInTheDark      // a blackout
+	LossByPolice       // more than the policer lets pass
 	numLosses
 )
 
-var lossNames = [numLosses]string{"not lost", "lost by chance", "queue full", "dropped by CoDel", "dropped by RED", "too long", "in a blackout"}
+var lossNames = [numLosses]string{"not lost", "lost by chance", "queue full", "dropped by CoDel", "dropped by RED", "too long", "in a blackout", "policed"}
 
 // String says the reason in a few words.
 func (l Loss) String() string {
@@ -145,6 +155,8 @@ type Path struct {
 	random *rand.Rand
 	bad    bool // the state of Burst
 
+	rates   []RateChange // to come
+	police  police
 	queue   queue
 	sending *Parcel  // by the transmitter
 	free    tcp.Time // when it has sent that
@@ -173,8 +185,9 @@ func NewPath(cfg PathConfig, start tcp.Time, random *rand.Rand) (*Path, error) {
 			return nil, fmt.Errorf("sim: a blackout of %v at %v: it must last, and overlap no other", b.For, b.From)
 		}
 	}
-	p := &Path{cfg: cfg, start: start, random: random}
+	p := &Path{cfg: cfg, start: start, random: random, rates: slices.Clone(cfg.Rates)}
 	p.queue.init(cfg.Queue)
+	p.police = police{cfg: cfg.Police}
 	return p, nil
 }
 
@@ -202,7 +215,12 @@ func (c *PathConfig) check() error {
 	case c.Rate == 0 && c.Queue != QueueConfig{}:
 		return errors.New("sim: a path without a rate has no queue")
 	}
-	return c.Queue.check()
+	for i, r := range c.Rates {
+		if c.Rate == 0 || r.Rate <= 0 || i > 0 && r.From < c.Rates[i-1].From {
+			return fmt.Errorf("sim: a rate of %d from %v on: rates are more than nothing, in the order of time", r.Rate, r.From)
+		}
+	}
+	return errors.Join(c.Queue.check(), c.Police.check())
 }
 
 // Draw draws what befalls the next packet by chance.
@@ -244,6 +262,8 @@ func (p *Path) Put(now tcp.Time, parcel *Parcel) {
 	switch {
 	case p.cfg.MTU > 0 && len(parcel.Bytes) > p.cfg.MTU:
 		p.lose(now, parcel, LossTooLong)
+	case !p.police.passes(now, len(parcel.Bytes)):
+		p.lose(now, parcel, LossByPolice)
 	case p.cfg.Rate == 0:
 		p.launch(p.untilLight(now, 0), parcel)
 	default:
@@ -308,6 +328,9 @@ func (p *Path) advance(now tcp.Time) {
 // transmit begins to send a packet.
 func (p *Path) transmit(now tcp.Time, parcel *Parcel) {
 	p.sending = parcel
+	for len(p.rates) > 0 && p.start.Add(p.rates[0].From) <= now {
+		p.cfg.Rate, p.spare, p.rates = p.rates[0].Rate, 0, p.rates[1:]
+	}
 	p.free = p.untilLight(now, p.takes(len(parcel.Bytes)))
 }
 
