@@ -69,8 +69,9 @@ type Config struct {
 	FinWait2Timeout time.Duration
 
 	// Congestion makes the congestion control of each connection: tcp.NewCubic (RFC 9438),
-	// tcp.NewReno (RFC 5681), or the user's. It is called under the Stack's lock. Default
-	// tcp.NewCubic; Conn.SetCongestion sets that of one connection.
+	// tcp.NewReno (RFC 5681), tcp.NewBBR (draft-ietf-ccwg-bbr, experimental), or the user's. It is
+	// called under the Stack's lock. Default tcp.NewCubic; Conn.SetCongestion sets that of one
+	// connection.
 	Congestion func() tcp.Congestion
 
 	// RestartAfterIdle has a connection that has not sent for longer than the RTO begin again with

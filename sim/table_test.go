@@ -28,6 +28,7 @@ type control struct {
 var controls = []control{
 	{"cubic", func(c *stack.Config) { c.TCP.Congestion = tcp.NewCubic }},
 	{"reno", func(c *stack.Config) { c.TCP.Congestion = tcp.NewReno }},
+	{"bbr", func(c *stack.Config) { c.TCP.Congestion = tcp.NewBBR }},
 }
 
 // cell is one row of the table.

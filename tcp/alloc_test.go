@@ -29,10 +29,15 @@ func joined(t testing.TB, cfg *tcp.Config) (a, b *tcp.Conn) {
 }
 
 // The established path allocates nothing per segment, in either direction: text and its ACK,
-// with timestamps and window scale, one segment at a time and in super-segments.
+// with timestamps and window scale, one segment at a time and in super-segments; with CUBIC and with
+// BBR.
 func TestEstablishedPathAllocatesNothing(t *testing.T) {
-	for _, super := range []int{0, 65535} {
-		a, b := joined(t, &tcp.Config{ISN: func(_ tcp.Time, f wire.Flow) seq.Num { return seq.Num(f.LocalPort) }})
+	for i, super := range []int{0, 65535, 0, 65535} {
+		control := tcp.NewCubic
+		if i > 1 {
+			control = tcp.NewBBR
+		}
+		a, b := joined(t, &tcp.Config{Congestion: control, ISN: func(_ tcp.Time, f wire.Flow) seq.Num { return seq.Num(f.LocalPort) }})
 		a.SetSuperSegment(super)
 		b.SetSuperSegment(super)
 		now := epoch

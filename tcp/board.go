@@ -53,6 +53,8 @@ type board struct {
 	probe probeVars
 	prr   prrVars
 	undo  undoVars
+
+	departures []departure // by time; with a PathModel
 }
 
 const (
@@ -74,7 +76,11 @@ func (p *pool) putBoard(b *board) {
 	if len(p.boards) == keepBoards || cap(b.runs) > keepRuns {
 		return
 	}
-	*b = board{runs: b.runs[:0]}
+	departures := b.departures[:0]
+	if cap(departures) > 4*keepDepartures {
+		departures = nil
+	}
+	*b = board{runs: b.runs[:0], departures: departures}
 	p.boards = append(p.boards, b)
 }
 

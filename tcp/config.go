@@ -90,7 +90,8 @@ type Config struct {
 	// less would let a peer turn one octet of text into one packet (CVE-2019-11479).
 	MinSendMSS int
 
-	// Congestion makes the congestion control of a new connection. Default NewCubic;
+	// Congestion makes the congestion control of a new connection: NewCubic (RFC 9438), NewReno
+	// (RFC 5681), NewBBR (draft-ietf-ccwg-bbr, experimental) or the user's. Default NewCubic;
 	// Conn.SetCongestion sets another for one.
 	Congestion func() Congestion
 

@@ -48,7 +48,7 @@ type packet struct {
 
 func newWorld(t *testing.T, script []byte, forge bool) *world {
 	w := &world{t: t, now: 1, script: script, forge: forge, edges: map[[2]tcp.State]bool{}}
-	mode, memory := w.next(), w.next()
+	mode, memory, control := w.next(), w.next(), w.next()
 	for i := range w.ends {
 		e := &endpoint{who: ladder.Peer(i)}
 		flow := flowOfA
@@ -64,6 +64,13 @@ func newWorld(t *testing.T, script []byte, forge bool) *world {
 			Secret:        [16]byte{byte(i)},
 			ISN:           func(tcp.Time, wire.Flow) seq.Num { return seq.Num(1<<32 - 3000).Add(uint32(i) * 5000) },
 		}
+		switch control % 4 {
+		case 1:
+			cfg.Congestion = tcp.NewReno
+		case 2, 3:
+			cfg.Congestion = tcp.NewBBR
+		}
+		cfg.Pacing = control&4 != 0
 		if memory != 0 { // so little that it runs out
 			cfg.MaxBuffers = int(memory) * 128
 		}
@@ -413,14 +420,18 @@ func (w *world) ended() {
 	}
 }
 
+// networkSeeds begin with the octets that choose the configs: windows and options, memory, the
+// congestion control and pacing.
 var networkSeeds = [][]byte{
 	{0},
-	{0, 0, 2, 0, 0, 130, 0, 0, 2, 0, 0, 0, 0, 100, 2, 3, 0, 2, 0, 0, 6, 255, 0, 6, 1},
-	{0xff, 0, 2, 2, 0, 2, 0, 0, 130, 0, 0, 0, 0, 255, 128, 0, 255, 2, 0, 1, 130, 0, 2, 2, 3, 0, 6, 60},
-	{1, 0, 2, 0, 0, 130, 0, 0, 2, 0, 0, 0, 0, 200, 0, 6, 3, 128, 6, 3, 2, 0, 0, 130, 0, 0, 6, 200},
-	{7, 24, 0, 2, 0, 0, 130, 0, 0, 2, 0, 0, 0, 0, 255, 0, 0, 255, 2, 0, 0, 2, 0, 1, 6, 9, 130, 0, 0, 128, 3, 9, 0, 0, 255, 6, 255},
-	append([]byte{5, 40}, bytes.Repeat([]byte{2, 0, 0, 130, 0, 0, 0, 0, 222, 2, 0, 1, 130, 3, 0, 6, 30, 128, 3, 99}, 12)...),
-	bytes.Repeat([]byte{5, 2, 0, 0, 130, 0, 0, 0, 0, 222, 2, 0, 1, 130, 3, 0, 6, 30, 128, 3, 99}, 12),
+	{0, 0, 0, 2, 0, 0, 130, 0, 0, 2, 0, 0, 0, 0, 100, 2, 3, 0, 2, 0, 0, 6, 255, 0, 6, 1},
+	{0xff, 0, 4, 2, 2, 0, 2, 0, 0, 130, 0, 0, 0, 0, 255, 128, 0, 255, 2, 0, 1, 130, 0, 2, 2, 3, 0, 6, 60},
+	{1, 0, 1, 2, 0, 0, 130, 0, 0, 2, 0, 0, 0, 0, 200, 0, 6, 3, 128, 6, 3, 2, 0, 0, 130, 0, 0, 6, 200},
+	{7, 24, 0, 0, 2, 0, 0, 130, 0, 0, 2, 0, 0, 0, 0, 255, 0, 0, 255, 2, 0, 0, 2, 0, 1, 6, 9, 130, 0, 0, 128, 3, 9, 0, 0, 255, 6, 255},
+	append([]byte{5, 40, 0}, bytes.Repeat([]byte{2, 0, 0, 130, 0, 0, 0, 0, 222, 2, 0, 1, 130, 3, 0, 6, 30, 128, 3, 99}, 12)...),
+	append([]byte{29, 0, 2}, bytes.Repeat([]byte{2, 0, 0, 130, 0, 0, 0, 0, 222, 2, 0, 1, 130, 3, 0, 6, 3, 128, 3, 99}, 12)...),
+	append([]byte{27, 0, 7}, bytes.Repeat([]byte{0, 0, 255, 0, 0, 255, 2, 0, 0, 130, 0, 0, 2, 3, 2, 0, 1, 130, 3, 0, 6, 50, 128, 3, 99}, 12)...),
+	append([]byte{5, 2, 0, 0}, bytes.Repeat([]byte{0, 130, 0, 0, 0, 0, 222, 2, 0, 1, 130, 3, 0, 6, 30, 128, 3, 99, 5, 2, 0}, 12)...),
 }
 
 // Whatever a network does that only loses, doubles, delays and reorders, the octets arrive

@@ -16,8 +16,9 @@ import (
 type PathModel interface {
 	Paced
 	// Transmit is called when text has been taken to be sent, before its departure is paced:
-	// inflight is what was in flight before it, limited whether the user had no more to send.
-	Transmit(now Time, inflight uint32, limited bool)
+	// inflight is what was in flight before it, limited whether the user had no more to send. It
+	// returns cwnd.
+	Transmit(now Time, w Window, inflight uint32, limited bool) (cwnd uint32)
 	// Lost is called for each range that is deemed lost.
 	Lost(now Time, w Window, l LostText)
 	// Sample is called once for each ACK, in all phases, after all that it shows to be lost has
@@ -68,8 +69,6 @@ type model struct {
 	full        bool    // cwnd has been full
 	fullEnd     seq.Num // SND.NXT when it was last
 
-	departures []departure // by time; from head on in use
-	head       int
 	newest     departure // of what this ACK has delivered, when valid
 	valid      bool
 	sentAt     Time   // when that was sent
@@ -85,7 +84,8 @@ type departure struct {
 	limited                    bool
 }
 
-// keepDepartures is from how many departures on those nobody asks for any more are looked for.
+// keepDepartures is from how many departures on those nobody asks for any more are looked for, and
+// four times that is how many a board that is kept has room for.
 const keepDepartures = 256
 
 // departed notes that n octets have been sent, for the first time or again.
@@ -102,7 +102,7 @@ func (c *Conn) departed(now Time, n uint32) {
 func (m *model) stamp(c *Conn, now Time, n uint32) {
 	after := c.flight()
 	before := after - min(n, after)
-	m.control.Transmit(now, before, m.limited != 0)
+	c.setCwnd(m.control.Transmit(now, c.window(), before, m.limited != 0))
 	if before == 0 {
 		m.firstSent, m.deliveredAt = now, now
 	}
@@ -110,32 +110,37 @@ func (m *model) stamp(c *Conn, now Time, n uint32) {
 		m.full, m.fullEnd = true, c.snd.nxt
 	}
 	d := departure{now, m.deliveredAt, m.firstSent, m.delivered, m.lost, after, m.limited != 0}
-	if last := len(m.departures) - 1; last >= m.head && m.departures[last].at == now {
-		m.departures[last] = d
-		return
-	}
-	if len(m.departures)-m.head >= keepDepartures && len(m.departures) == cap(m.departures) {
-		m.prune(c.board)
-	}
-	m.departures = append(m.departures, d)
+	c.board.depart(d)
 }
 
-// prune forgets the departures of what is not outstanding any more.
-func (m *model) prune(b *board) {
+// depart keeps d, behind those before.
+func (b *board) depart(d departure) {
+	if last := len(b.departures) - 1; last >= 0 && b.departures[last].at == d.at {
+		b.departures[last] = d
+		return
+	}
+	if n := len(b.departures); n >= keepDepartures && n == cap(b.departures) {
+		b.pruneDepartures()
+	}
+	b.departures = append(b.departures, d)
+}
+
+// pruneDepartures forgets those of what is not outstanding any more.
+func (b *board) pruneDepartures() {
 	oldest := Never
 	for _, r := range b.list() {
 		if r.what&runSacked == 0 {
 			oldest = min(oldest, r.at)
 		}
 	}
-	list := m.departures[m.head:]
-	list = list[sort.Search(len(list), func(i int) bool { return list[i].at >= oldest }):]
-	m.departures, m.head = m.departures[:copy(m.departures, list)], 0
+	list := b.departures
+	from := sort.Search(len(list), func(i int) bool { return list[i].at >= oldest })
+	b.departures = list[:copy(list, list[from:])]
 }
 
 // departure returns the state in which what was sent at at has been sent, or nil.
-func (m *model) departure(at Time) *departure {
-	list := m.departures[m.head:]
+func (b *board) departure(at Time) *departure {
+	list := b.departures
 	i := sort.Search(len(list), func(i int) bool { return list[i].at >= at })
 	if i == len(list) || list[i].at != at {
 		return nil
@@ -150,10 +155,10 @@ func (m *model) beginSample(c *Conn) {
 }
 
 // deliver is UpdateRateSample, for a run that is reported or acknowledged for the first time.
-func (m *model) deliver(now Time, r *run) {
+func (m *model) deliver(now Time, b *board, r *run) {
 	m.delivered += uint64(r.len())
 	m.deliveredAt = now
-	d := m.departure(r.at)
+	d := b.departure(r.at)
 	if d == nil || m.valid && (r.at < m.sentAt || r.at == m.sentAt && r.end.Less(m.lastEnd)) {
 		return
 	}
@@ -186,14 +191,13 @@ func (c *Conn) sampleRate(now Time, e *ackEffect, wasOpen bool) {
 		}
 	}
 	cwnd, limited := m.control.Sample(now, c.window(), s)
-	c.cc.cwnd = min(max(cwnd, c.mss()), maxReceive)
+	c.setCwnd(cwnd)
 	if limited {
 		m.markLimited(c)
 	}
-	if !c.outstanding() {
-		m.departures, m.head = m.departures[:0], 0
-	}
 }
+
+func (c *Conn) setCwnd(cwnd uint32) { c.cc.cwnd = min(max(cwnd, c.mss()), maxReceive) }
 
 // lose deems run i lost.
 func (c *Conn) lose(now Time, i int) {
@@ -206,8 +210,8 @@ func (c *Conn) lose(now Time, i int) {
 	}
 	m.lost += uint64(r.len())
 	l := LostText{First: r.start, Len: r.len(), LostSince: uint64(r.len()), Delivered: m.delivered}
-	if d := m.departure(r.at); d != nil {
-		l.TxInFlight, l.LostSince, l.Delivered, l.Limited = d.inflight, m.lost-d.lost, d.delivered, d.limited
+	if d := c.board.departure(r.at); d != nil {
+		l.TxInFlight, l.LostSince, l.Limited = d.inflight, m.lost-d.lost, d.limited
 	}
 	m.control.Lost(now, c.window(), l)
 }

@@ -93,7 +93,7 @@ func (c *Conn) outputWhole(now Time, seg *wire.Segment) bool {
 	}
 	c.fill(now, seg)
 	b.force = false
-	c.resent(now, from, n, n, seg)
+	c.resent(now, from, n, n)
 	seg.Seq = from
 	c.putText(seg, n, n)
 	s.size, s.again, s.start, s.end = s.hint, true, from, from.Add(n)

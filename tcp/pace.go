@@ -96,5 +96,6 @@ func (c *Conn) usePace(now Time) {
 	}
 	if m, is := c.cc.control.(PathModel); is {
 		c.cc.model = &model{control: m, deliveredAt: now, firstSent: now}
+		c.cc.valid = nil // it says itself what cwnd is worth
 	}
 }

@@ -71,7 +71,7 @@ func sentAfter(t1 Time, s1 seq.Num, t2 Time, s2 seq.Num) bool {
 // rackDelivered is steps 2 and 3 for a run that seg reports for the first time.
 func (c *Conn) rackDelivered(now Time, seg *wire.Segment, r run) {
 	if m := c.cc.model; m != nil {
-		m.deliver(now, &r)
+		m.deliver(now, c.board, &r)
 	}
 	k := &c.board.rack
 	if k.fack.Less(r.end) {

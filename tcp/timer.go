@@ -65,6 +65,9 @@ func (c *Conn) stopTimers() {
 	if b := c.board; b != nil {
 		b.rack.timer, b.probe.timer = 0, 0
 	}
+	if p := c.cc.pacer; p != nil {
+		p.held = false
+	}
 	c.timer.retransmit, c.timer.delayedAck, c.timer.wait, c.timer.progress = 0, 0, 0, 0
 	c.keep.on, c.keep.at = false, 0
 }
