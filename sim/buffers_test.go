@@ -66,3 +66,15 @@ func TestLittleWaitsOnASlowPath(t *testing.T) {
 	}
 	sound(t, b)
 }
+
+// With less memory for all than one buffer may have, transfers go on, and no instant lasts for ever:
+// who lacks what nobody holds is not told of it.
+func TestLittleMemory(t *testing.T) {
+	path := sim.LinkConfig{Path: sim.PathConfig{Delay: 10 * time.Millisecond, Rate: 20_000_000, Queue: sim.QueueConfig{Limit: 50_000}}}
+	w, b := buffered(t, path, tcp.Config{MaxBuffers: 1 << 16})
+	w.RunFor(3 * time.Second)
+	sound(t, b)
+	if r := b.Result(); r.Goodput() < 10e6 {
+		t.Errorf("%.1f Mbit/s of 20", r.Goodput()/1e6)
+	}
+}

@@ -94,3 +94,18 @@ func TestWindowWithoutMemory(t *testing.T) { // SHLD-14
 	p.must(p.c.TakeSignals()&tcp.SignalWritable != 0, "Send takes text again")
 	p.must(p.c.Status().RcvWnd == 4096, "a window of %d is offered; there are 4096 octets", p.c.Status().RcvWnd)
 }
+
+// Who lacks memory that nobody holds will never have it: the owner is not asked to look out for
+// some, or it would be told each time that there is some, and ask again.
+func TestMemoryThatNobodyHolds(t *testing.T) {
+	p := noMemory(t)
+	for range 30 {
+		p.send(p.data(p.c.Status().RcvNxt, 1400))
+		p.receive(1 << 16)
+		p.must(p.cfg.BuffersInUse() == 0, "nothing is held")
+	}
+	p.c.TakeSignals()
+	p.c.MemoryFreed()
+	p.flush()
+	p.must(p.c.TakeSignals()&tcp.SignalNoMemory == 0, "it asks for memory that nobody holds")
+}

@@ -92,11 +92,12 @@ func (c *Conn) openWindow() {
 	}
 }
 
-// receivable is what of RCV.BUFF may be offered and there is memory for now.
+// receivable is what of RCV.BUFF may be offered and there is memory for now. Where nobody else holds
+// any, there will never be more, and the owner need not look out for it.
 func (c *Conn) receivable() uint32 {
 	can := c.offerable()
 	has := c.rcv.queue.could(&c.cfg.pool, can)
-	if has < can {
+	if has < can && c.cfg.pool.out > len(c.rcv.queue.buf) {
 		c.signal |= SignalNoMemory
 	}
 	return has
