@@ -45,7 +45,7 @@ type Config struct {
 	ReceiveBuffer int
 	// SendBuffer, when not 0, is the most a connection holds of what has been sent by the user
 	// and not been acknowledged, in octets: at least 4 KiB, at most 1 GiB. Default 0: what is
-	// outstanding, and beyond it as much as the congestion window, at least 64 KiB.
+	// outstanding, and beyond it as much as the congestion window, or the peer's, at least 64 KiB.
 	SendBuffer int
 	// MaxReceiveBuffer and MaxSendBuffer are up to where buffers grow whose size is not said, in
 	// octets. The window scale follows from the first (RFC 7323 section 2.1). Default 16 MiB each,

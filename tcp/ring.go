@@ -11,6 +11,7 @@ const (
 	minRing  = 1 << 9
 	sureRing = 1 << 11 // what a queue gets however little memory there is
 	poolKeep = 8 << 20 // octets a pool keeps for later
+	maxHint  = 20      // logarithm of the largest ring that is taken for the first octet
 )
 
 // pool keeps rings that are not in use, by the logarithm of their size.
@@ -155,7 +156,7 @@ func (r *ring) release(p *pool) {
 	if r.buf == nil {
 		return
 	}
-	r.hint = uint8(bits.TrailingZeros32(uint32(len(r.buf))))
+	r.hint = uint8(min(bits.TrailingZeros32(uint32(len(r.buf))), maxHint))
 	if r.peak < uint32(len(r.buf))/4 && r.hint > 0 {
 		r.hint--
 	}

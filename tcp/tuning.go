@@ -115,13 +115,13 @@ func (p *pool) share() uint32 {
 }
 
 // sendCapacity is how many octets the send queue may hold now: what is outstanding, and as much
-// again as cwnd lets go, so that Send is never what the path waits for, and what waits here is no
-// more than a round trip.
+// again as cwnd and the largest window of the peer let go, so that Send is never what the path waits
+// for, and what waits here is no more than a round trip.
 func (c *Conn) sendCapacity() uint32 {
 	if c.snd.capacity != 0 {
 		return c.snd.capacity
 	}
-	waits := max(c.cc.cwnd, initialSend)
+	waits := max(min(c.cc.cwnd, c.snd.maxWnd), initialSend)
 	n := min(c.snd.queue.n-c.unsent()+waits, c.sendCeiling())
 	if n > initialSend && n > uint32(len(c.snd.queue.buf)) {
 		n = max(min(n, c.cfg.pool.share()), initialSend, uint32(len(c.snd.queue.buf)))
