@@ -68,7 +68,7 @@ type congestionVars struct {
 	valid          *validation // nil: cwnd has not grown
 	pacer          *pacer      // nil: not paced
 	model          *model      // nil: control is no PathModel
-	phase          phase
+	phase          Phase
 	partial        bool // without SACK: a partial ACK has come in this recovery
 	afterTimeout   bool // this slow start follows a retransmission timeout
 }

@@ -100,13 +100,6 @@ type receiveVars struct {
 	tuner *tuner         // nil: too little has come to measure
 }
 
-// counters are what Status tells of losses.
-type counters struct {
-	resent                       uint64 // octets
-	recoveries, timeouts, undone uint32
-	marks                        uint32 // ACKs with ECE that have been answered
-}
-
 // replyVars are what the connection owes: the answers that Output will give.
 type replyVars struct {
 	owed       owed

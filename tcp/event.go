@@ -248,6 +248,7 @@ func (c *Conn) end(now Time, rule Rule, err Error) {
 // Arrive processes one segment, addressed to this connection and with a valid checksum.
 // It may trim seg, and does not keep it.
 func (c *Conn) Arrive(now Time, seg *wire.Segment) {
+	c.countIn(now, seg)
 	switch c.state {
 	case Closed:
 		c.arriveClosed(now, seg)

@@ -13,6 +13,14 @@ import (
 // Abort, Arrive, Timeout, ICMP or PacketTooBig; after a batch of segments, once for all
 // (MUST-59). seg.Text and seg.TextRest are views, in force until the next call.
 func (c *Conn) Output(now Time, seg *wire.Segment) bool {
+	if !c.output(now, seg) {
+		return false
+	}
+	c.countOut(seg)
+	return true
+}
+
+func (c *Conn) output(now Time, seg *wire.Segment) bool {
 	if c.reply.owed&owedReset != 0 {
 		c.outputReset(now, seg)
 		return true
@@ -47,6 +55,7 @@ func (c *Conn) outputText(now Time, seg *wire.Segment) bool {
 		return true
 	}
 	c.reply.owed &^= owedOverride
+	c.countTime(now)
 	if p := c.cc.pacer; p == nil || !p.held {
 		c.waitToSend(now)
 	}

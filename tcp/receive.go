@@ -127,6 +127,7 @@ func (c *Conn) receiveText(now Time, seg *wire.Segment) {
 	n := uint32(len(seg.Text))
 	if seg.Seq != c.rcv.nxt {
 		if n > 0 || seg.Flags&wire.FIN != 0 {
+			c.count.OutOfOrderIn += wireSegments(seg)
 			c.hold(now, seg)
 			c.oweAck() // MAY-13; RFC 5681 section 4.2
 		}
@@ -166,6 +167,7 @@ func (c *Conn) store(text []byte) uint32 {
 func (c *Conn) advance(n uint32) {
 	c.rcv.nxt = c.rcv.nxt.Add(n)
 	c.rcv.wnd -= min(n, c.rcv.wnd)
+	c.count.OctetsIn += uint64(n)
 	if c.rcv.shut == Reading {
 		c.rcv.queue.n += n
 	}

@@ -9,15 +9,6 @@ import (
 	"github.com/vitro-net/vitro/wire"
 )
 
-// phase is where a connection is with its losses.
-type phase uint8
-
-const (
-	phaseOpen     phase = iota
-	phaseRecovery       // fast recovery
-	phaseTimeout        // RTO recovery: slow start up to recover
-)
-
 const dupThresh = 3 // RFC 5681 section 3.2
 
 // prrVars are the variables of RFC 9937 section 6.1.
@@ -344,6 +335,7 @@ func (c *Conn) loseAll(now Time, rule Rule) {
 }
 
 func (c *Conn) retransmitting(now Time, first seq.Num, n uint32, rule Rule) {
+	c.count.lastLoss = rule
 	if t := c.cfg.Trace; t != nil && t.Retransmit != nil {
 		t.Retransmit(c, now, first, n, rule)
 	}

@@ -11,23 +11,30 @@ import (
 // queueText takes as much of p as there is room for.
 func (c *Conn) queueText(now Time, p []byte) int {
 	c.checkLimited()
-	most := c.sendCapacity()
-	room := most - min(c.snd.queue.n, most)
-	n := uint32(min(uint64(len(p)), uint64(room)))
+	n := c.fitText(uint32(min(uint64(len(p)), maxReceive)))
+	c.count.refused = int(n) < len(p)
 	if n == 0 {
 		return 0
 	}
-	q := &c.snd.queue
-	if had := q.reserve(&c.cfg.pool, q.n+n); had < q.n+n {
-		c.signal |= SignalNoMemory
-		if n = had - q.n; n == 0 {
-			return 0
-		}
-	}
 	c.startProgress(now)
+	q := &c.snd.queue
 	q.writeAt(q.n, p[:n])
 	q.n += n
 	return int(n)
+}
+
+// fitText makes room for n octets more in the send queue, or for as many as there may be.
+func (c *Conn) fitText(n uint32) uint32 {
+	q, most := &c.snd.queue, c.sendCapacity()
+	n = min(n, most-min(q.n, most))
+	if n == 0 {
+		return 0
+	}
+	had := q.reserve(&c.cfg.pool, q.n+n)
+	if had < q.n+n {
+		c.signal |= SignalNoMemory
+	}
+	return min(n, had-q.n)
 }
 
 // queueFIN puts our FIN behind what is queued; CLOSE "implies push".
@@ -105,6 +112,7 @@ func (c *Conn) acknowledge(now Time, seg *wire.Segment) {
 	}
 	text = min(text, c.snd.queue.n) // without our FIN
 	c.snd.queue.drop(text)
+	c.count.OctetsAcked += uint64(text)
 	c.snd.una = seg.Ack
 	if c.board != nil {
 		c.board.acked(seg.Ack, func(r run) { c.rackDelivered(now, seg, r) })

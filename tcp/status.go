@@ -68,6 +68,13 @@ type Status struct {
 	HopLimit          uint8
 	Soft              SoftError
 	Deadline          Time
+
+	Phase      Phase  // of recovery
+	LastLoss   Rule   // why something was last to be sent again; 0: nothing was
+	Backoff    uint8  // how often the RTO is doubled
+	Reordering bool   // segments have overtaken each other: RACK waits for them (RFC 8985 section 6.2)
+	ReceiveMSS uint32 // text of the longest segment that has come, octets
+	Counts     Counts
 }
 
 // Status returns the connection's state and variables. It may be called at any time; a
@@ -94,6 +101,8 @@ func (c *Conn) Status() Status {
 		Deadline: c.Deadline(),
 	}
 	s.FastOpen = c.FastOpen()
+	s.Phase, s.LastLoss, s.Counts = c.cc.phase, c.count.lastLoss, c.count.Counts
+	s.Backoff, s.Reordering, s.ReceiveMSS = c.rto.backoff, c.rack.reordering, c.rcv.segMax
 	if c.cc.control != nil {
 		s.Congestion = c.cc.control.Name()
 	}

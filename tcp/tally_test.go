@@ -1,0 +1,53 @@
+package tcp_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/vitro-net/vitro/tcp"
+)
+
+// Status counts what has gone and come: octets, segments, what came behind a gap, what went again and
+// why, what the peer has twice.
+func TestCounts(t *testing.T) {
+	p := established(t, setup{syn: "<MSS=1000><WS=4><SACKOK>", rtt: 100 * time.Millisecond, cfg: tcp.Config{NoDelay: true}})
+	p.write(3500)
+	p.wait(10 * time.Millisecond)
+	p.send(p.data(2001, 1000), p.data(4001, 1000), p.data(3001, 1000))
+	k := p.c.Status().Counts
+	p.must(k.OctetsIn == 3000 && k.TextIn == 3 && k.SegmentsIn == 4 && k.OutOfOrderIn == 1, "three segments of text have come, one of them early, after a SYN,ACK: %+v", k)
+	p.must(k.LastTextIn == p.now, "text has come just now: %v", k.LastTextIn)
+	p.must(k.OctetsOut == 3500 && k.TextOut == 4 && int(k.SegmentsOut) >= 7 && k.OctetsAcked == 0, "four segments have gone, beside a SYN and ACKs: %+v", k)
+	p.wait(90 * time.Millisecond)
+	p.sack(1001, 2001, 4501)
+	p.wait(30 * time.Millisecond)
+	st := p.c.Status()
+	p.must(st.Phase == tcp.PhaseRecovery && st.LastLoss == tcp.RuleRACK, "the first is lost, by RACK: %v, %v", st.Phase, st.LastLoss)
+	p.must(st.Counts.OctetsOut == 4500 && st.Retransmitted == 1000, "and goes again: %+v", st.Counts)
+	p.send("<SEQ=5001><ACK=4501><CTL=ACK><SACK=1001-2001>")
+	st = p.c.Status()
+	p.must(st.Counts.OctetsAcked == 3500 && st.Counts.Duplicates == 1 && st.Phase == tcp.PhaseOpen, "all is acknowledged, and the first has come twice: %+v", st.Counts)
+}
+
+// And for how long the connection was busy, and what kept it from sending more: the peer's window,
+// the send buffer, or the path.
+func TestWhatKeepsItBack(t *testing.T) {
+	p := established(t, setup{syn: "<MSS=1000>", wnd: 2000, rtt: 10 * time.Millisecond, cfg: tcp.Config{NoDelay: true, SendBuffer: 8000}})
+	p.wait(time.Second)
+	p.write(4000)
+	p.wait(50 * time.Millisecond)
+	p.send(p.ack(3001)) // 2000 may go, and do
+	p.wait(30 * time.Millisecond)
+	p.ackAll()
+	p.wait(time.Second)
+	k := p.c.Status().Counts
+	p.must(k.WindowLimited == 50*time.Millisecond && k.Busy == 80*time.Millisecond && k.BufferLimited == 0, "50 ms the window, 30 ms the path: %+v", k)
+
+	p = established(t, setup{syn: "<MSS=1000>", rtt: 10 * time.Millisecond, cfg: tcp.Config{NoDelay: true, SendBuffer: 8000}})
+	p.write(20_000) // 8000 of it are taken, and go
+	p.wait(40 * time.Millisecond)
+	p.ackAll()
+	p.wait(time.Second)
+	k = p.c.Status().Counts
+	p.must(k.BufferLimited == 40*time.Millisecond && k.WindowLimited == 0, "the user has more than the buffer takes: %+v", k)
+}
