@@ -133,8 +133,8 @@ type Config struct {
 	// Stack's lock, as Trace is. Default nil.
 	ISN func(local, remote netip.AddrPort) uint32
 	// Trace, when set, is told of each change of state, each dropped segment, each
-	// retransmission and timeout, with the sentence of the RFC that says so. Of a segment
-	// that reaches no connection its Observed knows the sockets and CLOSED, or LISTEN; a
+	// retransmission and timeout, each step of a search for the path MTU, with the sentence of
+	// the RFC that says so. Of a segment that reaches no connection its Observed knows the sockets and CLOSED, or LISTEN; a
 	// segment in a packet that a router passes on, or whose IP header is illegal, is no
 	// segment to the Stack. What a reset returns to LISTEN is the listener again, and ends with it.
 	// Its functions are called while the Stack's lock is held: they must

@@ -202,8 +202,8 @@ func TestNewsIsNew(t *testing.T) {
 
 // A gap that is not over is told as well, each time it is asked for, and once it is over once.
 func TestOpenGap(t *testing.T) {
-	w, b := bulk(t, sim.LinkConfig{Path: sim.PathConfig{Delay: delay, Rate: 5_000_000, MTU: 1400}}, 0)
-	w.RunFor(20 * time.Second) // nothing that is full-sized passes
+	w, b := bulk(t, sim.LinkConfig{Path: sim.PathConfig{Delay: delay, Rate: 5_000_000, MTU: 500}}, 0)
+	w.RunFor(20 * time.Second) // nothing passes that vitro would cut a segment to
 	for range 2 {
 		r := b.Result()
 		if len(r.Gaps) != 1 || !r.Gaps[0].Open || r.Gaps[0].Lit < 19*time.Second || r.Gaps[0].Lost < 4 || r.Gaps[0].Cause == "" {

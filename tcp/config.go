@@ -157,8 +157,8 @@ type Trace struct {
 	Drop func(c Observed, now Time, seg *wire.Segment, rule Rule)
 	// Retransmit is told when octets from first on, n of them, are to be sent again.
 	Retransmit func(c Observed, now Time, first seq.Num, n uint32, rule Rule)
-	// PathMTU is told of each step of a search for the path MTU: mtu is the size of the probe, or
-	// what is sent from now on.
+	// PathMTU is told of each step of a search for the path MTU, and when a Packet Too Big message
+	// has lowered it: mtu is the size of the probe, or what is sent from now on, in octets.
 	PathMTU func(c Observed, now Time, mtu int, rule Rule)
 	// Timeout is told when a timer has run out.
 	Timeout func(c Observed, now Time, rule Rule)

@@ -42,7 +42,8 @@ func (c *Conn) SoftError() SoftError { return c.soft }
 // a path of mtu octets (RFC 1191, RFC 8201), and reports whether it was believed: only for
 // what is in flight, only downwards, and not below 576 octets for IPv4 and 1280 for IPv6
 // (RFC 5927 section 7). What is in flight is cut anew and sent again; it is no sign of
-// congestion (RFC 8201 section 5.4).
+// congestion (RFC 8201 section 5.4). One about a probe that is larger than the rest says which size
+// to probe next (RFC 8899 section 4.6.2), and what is sent stays as it is.
 func (c *Conn) PacketTooBig(now Time, quoted seq.Num, mtu int) bool {
 	mtu = max(mtu, int(c.leastMTU()))
 	if !c.inFlight(quoted) || mtu >= int(c.pmtu()) {
@@ -50,6 +51,7 @@ func (c *Conn) PacketTooBig(now Time, quoted seq.Num, mtu int) bool {
 	}
 	c.setPathMTU(mtu)
 	c.lowerMTU(now, c.pathMTU, 0)
+	c.tellPathMTU(now, RulePacketTooBig)
 	if c.textOut() > 0 && (c.snd.synAcked || c.fastOpened()) {
 		c.sentAgain(c.snd.una)
 		c.loseAll(now, RulePacketTooBig)

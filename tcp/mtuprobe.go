@@ -216,9 +216,12 @@ func (c *Conn) mtuTimeout(now Time) {
 	switch {
 	case s == nil || s.size == 0:
 	case s.again:
+		c.tellPathMTU(now, RuleMTUProbeTimeout)
 		s.size, s.again = 0, false // nothing gets through, whatever its size
+		s.lost++
+		c.signal |= SignalPathMTU
 	default:
-		c.mtuFailed(now, 5, RuleMTUProbeLost)
+		c.mtuFailed(now, 5, RuleMTUProbeTimeout)
 	}
 }
 

@@ -172,9 +172,9 @@ func (c *Conn) blackHole(now Time) {
 	c.tellPathMTU(now, RuleBlackHole)
 }
 
-// nextMTU is the size of the next probe, 0 when the search is over. RFC 4821 section 7.3: "the Packetization
-// Layer MUST determine when probing has converged". Failed probes cost more than those that pass, so
-// that sizes come upwards, but for the largest: mostly it is that or a common one.
+// nextMTU is the size of the next probe, 0 when the search is over: "Each Packetization Layer MUST
+// determine when probing has converged", RFC 4821 section 7.3. Failed probes cost more than those that
+// pass, so that sizes come upwards, but for the largest: mostly it is that or a common one.
 func (c *Conn) nextMTU() uint16 {
 	s := c.search
 	if s.high < s.low+fineness(s.low) && !(s.high == c.mostMTU() && s.low < s.high) {
@@ -217,7 +217,7 @@ func (c *Conn) endMTUSearch(now Time) {
 	c.tellPathMTU(now, RuleMTUComplete)
 }
 
-// raiseDue goes on with a search that was over: "search_high should be reset to its initial value so
+// raiseDue goes on with a search that was over: "search_high should be reset to its initial value [...] so
 // that probing can resume".
 func (c *Conn) raiseDue(now Time) {
 	s := c.search
@@ -267,9 +267,9 @@ func (c *Conn) FoundMTU() (passes, most int) {
 // tellPathMTU tells of a step of the search.
 func (c *Conn) tellPathMTU(now Time, rule Rule) {
 	if t := c.cfg.Trace; t != nil && t.PathMTU != nil {
-		mtu := c.search.size
-		if mtu == 0 {
-			mtu = c.search.low
+		mtu := c.pmtu()
+		if s := c.search; s != nil && s.size != 0 {
+			mtu = s.size
 		}
 		t.PathMTU(c, now, int(mtu), rule)
 	}

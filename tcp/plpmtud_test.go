@@ -15,7 +15,7 @@ import (
 func probing(t *testing.T, options string) (p *peer, steps *[]tcp.Rule) {
 	t.Helper()
 	p = established(t, setup{syn: "<MSS=1460><WS=4>" + options, rtt: 100 * time.Millisecond,
-		cfg: tcp.Config{SendBuffer: 1 << 22, Congestion: tcp.NewReno, MTUProbing: tcp.MTUProbeAlways, RestartAfterIdle: true}})
+		cfg: tcp.Config{SendBuffer: 1 << 22, Congestion: tcp.NewReno, MTUProbing: tcp.MTUProbeAlways}})
 	steps = new([]tcp.Rule)
 	p.cfg.Trace.PathMTU = func(_ tcp.Observed, _ tcp.Time, _ int, rule tcp.Rule) { *steps = append(*steps, rule) }
 	p.send(p.ack(1001)) // whose window, unlike a SYN's, is scaled
@@ -129,6 +129,28 @@ func TestMTUProbeInconclusive(t *testing.T) {
 	p.must(most == 1460 && p.now.Sub(epoch) < time.Second, "after the recovery the same size is tried: %d octets, after %v", most, p.now.Sub(epoch))
 }
 
+// A probe that a timeout finds lost: cwnd falls, and "A time interval that is five times the non-timeout
+// failure case [...] is RECOMMENDED", RFC 4821 section 7.6.3.
+func TestMTUProbeTimeout(t *testing.T) {
+	p, steps := probing(t, "<SACKOK>")
+	packets := p.c.Status().Cwnd / p.c.Status().MSS
+	for p.c.Status().Timeouts == 0 {
+		p.next(time.Minute)
+	}
+	st := p.c.Status()
+	most, again := largest(p.taken(), flightEnd)
+	p.must(most <= 1160 && again > 0 && st.Cwnd == 1160 && st.MTUProbesLost == 1, "it is a timeout as any other: %d octets go, cwnd is %d", most, st.Cwnd)
+	p.must((*steps)[len(*steps)-1] == tcp.RuleMTUProbeTimeout, "steps: %v", *steps)
+	at := p.now
+	for p.c.Status().MTUProbes == 1 {
+		p.wait(100 * time.Millisecond)
+		p.ackAll()
+		p.write(1 << 20)
+		p.must(p.now.Sub(at) < time.Minute, "there is another probe")
+	}
+	p.must(p.now.Sub(at) >= 5*time.Duration(packets)*100*time.Millisecond, "after five times %d round trips: %v", packets, p.now.Sub(at))
+}
+
 // After three probes of a size are lost it is too large: "loss of a single probe is not an indication
 // of a PMTU problem", RFC 8899 section 5.1.3. Then common sizes are tried from below, RFC 4821 section
 // 7.3, and at the end no packet is longer than what passes.
@@ -152,6 +174,7 @@ func TestMTUSearch(t *testing.T) {
 			if len(s.Text)+40 > carries {
 				continue
 			}
+			p.wait(10 * time.Microsecond)
 			beyond[s.Seq] = s.End()
 			for end := beyond[next]; end != 0; end = beyond[next] {
 				delete(beyond, next)

@@ -104,6 +104,7 @@ const (
 	RuleMTUProbe
 	RuleMTUProbePassed
 	RuleMTUProbeLost
+	RuleMTUProbeTimeout
 	RuleMTUInconclusive
 	RuleMTUComplete
 	RuleMTURaise
@@ -204,6 +205,7 @@ var rules = [NumRules]ruleText{
 	RuleMTUProbe:            {"RFC 4821 7.5", "a probe packet of the probe size is sent"},
 	RuleMTUProbePassed:      {"RFC 4821 7.6.1", "the probe is delivered: raise search_low and the path MTU to its size"},
 	RuleMTUProbeLost:        {"RFC 4821 7.6.2", "only the probe is lost: no sign of congestion"},
+	RuleMTUProbeTimeout:     {"RFC 4821 7.6.3", "a timeout: the probe is lost, and whether others are is not known"},
 	RuleMTUInconclusive:     {"RFC 4821 7.6.4", "the probe is lost, and others with it: nothing is known"},
 	RuleMTUComplete:         {"RFC 8899 5.2 SEARCH_COMPLETE", "no probe is worth its cost: rest for 10 minutes"},
 	RuleMTURaise:            {"RFC 4821 7.3", "10 minutes have passed: search_high is reset, probing resumes"},
