@@ -152,7 +152,11 @@ func (c *Conn) synRoom(seg *wire.Segment) uint32 {
 	} else {
 		limit = min(limit, typicalMSS6)
 	}
-	limit = min(limit, uint32(c.pmtu())-c.ipHeader()-tcpHeader)
+	mtu := c.pmtu()
+	if c.cfg.MTUProbing == MTUProbeAlways {
+		mtu = min(mtu, c.baseMTU()) // nothing has shown yet that more passes
+	}
+	limit = min(limit, uint32(mtu)-c.ipHeader()-tcpHeader)
 	return limit - min(uint32(wire.TCPHeaderLenOf(seg)-tcpHeader), limit)
 }
 
@@ -199,6 +203,7 @@ func (c *Conn) takeSynText(now Time, seg *wire.Segment) bool {
 	from := c.rcv.nxt
 	c.receiveText(now, seg)
 	if t.did.Received = uint16(c.rcv.nxt.Sub(from)); t.did.Received > 0 {
+		c.beginMTUSearch()
 		c.startCongestion(now)
 		c.signal |= SignalFastOpen | SignalWritable
 	}

@@ -527,6 +527,18 @@ func TestFastOpenAnswerTooBig(t *testing.T) {
 	p.must(p.c.Deadline() == tcp.Never, "a timer runs")
 }
 
+// Where a path is known to be a black hole (MTUProbeAlways, RFC 4821 section 7.2) what goes before the
+// handshake's end has 1200 octets at most, in the SYN and in the answer.
+func TestFastOpenInABlackHole(t *testing.T) {
+	cfg := tcp.Config{MTUProbing: tcp.MTUProbeAlways, NoDelay: true}
+	p := offered(t, setup{cfg: cfg}, cookie, 1460, 3000)
+	p.must(len(p.taken()[0].Text) == 1200-40-32, "the SYN is a packet of another size") // with 32 octets of options
+	p = fastOpened(t, setup{cfg: cfg}, 100)
+	p.write(3000)
+	out := p.taken()
+	p.must(len(out) == 3 && len(out[0].Text) == 1160, "the answer has %d segments, the first of %d octets", len(out), len(out[0].Text))
+}
+
 // The first octets are answered by the peer only once: a client's text that was acknowledged by a
 // SYN,ACK of zero window waits, and is probed like any.
 func TestFastOpenZeroWindow(t *testing.T) {
