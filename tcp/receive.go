@@ -145,7 +145,8 @@ func (c *Conn) receiveText(now Time, seg *wire.Segment) {
 	} else if n > 0 {
 		c.delayAck(now, seg)
 	}
-	if len(c.rcv.held) > 0 {
+	// An ACK without text draws none: where both ends have a gap they would answer each other for ever.
+	if held := c.rcv.held; len(held) > 0 && (n > 0 || held[0].start.LessEq(c.rcv.nxt)) {
 		c.mergeHeld()
 	}
 	c.noteFIN(seg)

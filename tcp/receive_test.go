@@ -304,3 +304,21 @@ func TestFalseFIN(t *testing.T) {
 	p.mustBe(tcp.Established)
 	p.must(p.receive(1000) == 200, "the text is read")
 }
+
+// An ACK without text is not answered, though something is held out of order: two ends that both have
+// a gap would answer each other as fast as the path lets them.
+func TestAckBesideAGapDrawsNone(t *testing.T) {
+	for _, syn := range []string{"<MSS=1460>", "<MSS=1460><SACKOK>"} {
+		p := established(t, setup{syn: syn})
+		p.write(2920)
+		p.taken()
+		p.send(p.data(3001, 10))
+		p.expect("<SEQ=3921><ACK=2001><CTL=ACK>")
+		p.send(p.ack(1001))
+		p.quiet("an ACK of nothing new")
+		p.send(p.ack(2461))
+		p.quiet("an ACK of something, which lets nothing new go")
+		p.send(p.data(2001, 1000))
+		p.expect("<SEQ=3921><ACK=3011><CTL=ACK>")
+	}
+}
