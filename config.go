@@ -84,8 +84,9 @@ type Config struct {
 	// for it (tcp.Paced).
 	Pacing bool
 
-	// ECN says whether connections use explicit congestion notification (RFC 3168). Default
-	// tcp.ECNAccept: when the peer asks. tcp.ECNRequest asks too.
+	// ECN says whether connections use explicit congestion notification (RFC 3168), and with
+	// accurate feedback (RFC 9768). Default tcp.ECNAccept: when the peer asks. tcp.ECNRequest asks
+	// for RFC 3168's too, tcp.ECNAccurate for the other.
 	ECN tcp.ECN
 
 	// MTUProbing says when connections search for the path MTU by probes (RFC 4821). Default

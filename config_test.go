@@ -259,11 +259,14 @@ func TestConfigBuffers(t *testing.T) {
 
 // ECN is used when one asks and the other does not refuse.
 func TestConfigECN(t *testing.T) {
-	for mode, want := range map[tcp.ECN]bool{tcp.ECNAccept: false, tcp.ECNRequest: true, tcp.ECNOff: false} {
+	for mode, want := range map[tcp.ECN]bool{tcp.ECNAccept: false, tcp.ECNRequest: true, tcp.ECNOff: false, tcp.ECNAccurate: true} {
 		a, b := pair(t, vitro.Config{ECN: mode})
 		c, s := connect(t, a, b)
 		if c.Status().ECN != want || s.Status().ECN != want {
 			t.Errorf("mode %d: %v, %v", mode, c.Status().ECN, s.Status().ECN)
+		}
+		if best := mode == tcp.ECNAccurate; c.Status().AccECN != best || s.Status().AccECN != best {
+			t.Errorf("mode %d: accurate %v, %v", mode, c.Status().AccECN, s.Status().AccECN)
 		}
 	}
 }

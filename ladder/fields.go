@@ -30,7 +30,7 @@ func (f *fieldSet) add(text string) error {
 		f.seen = map[string]bool{}
 	}
 	f.seen[key] = true
-	flag := name == "SACKOK" || name == "DATA" // fields that may stand without a value
+	flag := name == "SACKOK" || name == "DATA" || name == "ACCECN0" || name == "ACCECN1" // fields that may stand without a value
 	if !given && !flag {
 		return fmt.Errorf("<%s> needs a value", text)
 	}
@@ -78,6 +78,8 @@ func (f *fieldSet) set(name, value string, given bool) (err error) {
 		err = parseSACK(o, value)
 	case "COOKIEOPT":
 		err = parseCookie(o, value)
+	case "ACCECN0", "ACCECN1":
+		err = parseAccECN(o, name, value)
 	default:
 		return fmt.Errorf("unknown field %s", name)
 	}
@@ -142,7 +144,7 @@ func parseNumber(s string) (Number, error) {
 
 var flagBits = map[string]wire.Flags{
 	"FIN": wire.FIN, "SYN": wire.SYN, "RST": wire.RST, "PSH": wire.PSH,
-	"ACK": wire.ACK, "URG": wire.URG, "ECE": wire.ECE, "CWR": wire.CWR,
+	"ACK": wire.ACK, "URG": wire.URG, "ECE": wire.ECE, "CWR": wire.CWR, "AE": wire.AE,
 }
 
 func parseFlags(s string) (wire.Flags, error) {
@@ -196,6 +198,29 @@ func parseCookie(o *wire.Options, s string) error {
 	}
 	o.Set |= wire.HasFastOpen
 	o.FastOpen = cookie
+	return nil
+}
+
+// parseAccECN reads the option of RFC 9768 section 3.2.3: <ACCECN0=EE0B,ECEB,EE1B> or
+// <ACCECN1=EE1B,ECEB,EE0B>, of which counters at the end, or all, may be missing.
+func parseAccECN(o *wire.Options, name, value string) error {
+	if o.Has(wire.HasAccECN) {
+		return fmt.Errorf("the option is said twice")
+	}
+	o.Set |= wire.HasAccECN
+	o.AccECNOrder = name[len(name)-1] - '0'
+	if value == "" {
+		return nil
+	}
+	for field := range strings.SplitSeq(value, ",") {
+		v, err := parseUint[uint32](field)
+		if err != nil {
+			return err
+		}
+		if v > 1<<24-1 || !o.AddAccECN(v) {
+			return fmt.Errorf("%q: at most three numbers of 24 bits", value)
+		}
+	}
 	return nil
 }
 

@@ -219,5 +219,12 @@ func (s *Segment) optionFields() string {
 	case o.Has(wire.HasFastOpen):
 		fmt.Fprintf(&b, "<COOKIEOPT=%x>", o.FastOpen)
 	}
+	if fields := o.AccECNValues(); o.Has(wire.HasAccECN) {
+		fmt.Fprintf(&b, "<ACCECN%d", o.AccECNOrder)
+		for i, v := range fields {
+			fmt.Fprintf(&b, "%c%d", "=,,"[i], v)
+		}
+		b.WriteByte('>')
+	}
 	return b.String()
 }

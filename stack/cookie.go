@@ -28,6 +28,11 @@ const (
 	cookieLife  = 2 * cookieSlot
 )
 
+// ecnFlags are ACE in an ACK, RFC 9768. Section 5.1: "if the ACK contains an ACE field with the value
+// 0b010 to 0b111 (decimal 2 to 7), the Server can infer" that the SYN asked for AccECN, and that
+// its answer agreed.
+const ecnFlags = wire.AE | wire.CWR | wire.ECE
+
 // cookieMSS are the MSS that a cookie can say: the largest not above the peer's counts.
 var cookieMSS = [8]uint16{64, 536, 1220, 1300, 1400, 1440, 1460, 8960}
 
@@ -71,6 +76,9 @@ func (s *Stack) sendCookie(now tcp.Time, n *netif, l *Listener, flow *wire.Flow,
 	}
 	irs := syn.Seq
 	offered := syn.Options
+	if syn.Flags&ecnFlags == wire.CWR|wire.ECE {
+		syn.Flags &^= ecnFlags // nobody would remember that RFC 3168 was agreed, and echo marks
+	}
 	syn.Text = nil // what comes with a SYN is not kept: the peer says it again
 	syn.Flags &^= wire.FIN
 
@@ -159,6 +167,9 @@ func (s *Stack) arriveCookie(now tcp.Time, n *netif, l *Listener, flow *wire.Flo
 			o.Set |= wire.HasSACKPermitted
 		}
 		seg.Options.TSEcr = 0 // the bits make it no measure of the round trip
+	}
+	if s.cfg.TCP.ECN != tcp.ECNOff && seg.Flags&(wire.AE|wire.CWR) != 0 {
+		syn.Flags |= ecnFlags
 	}
 	c.tcp.AcceptCookie(now, &syn, iss)
 	c.tcp.Arrive(now, seg)

@@ -29,15 +29,18 @@ func joined(t testing.TB, cfg *tcp.Config) (a, b *tcp.Conn) {
 }
 
 // The established path allocates nothing per segment, in either direction: text and its ACK,
-// with timestamps and window scale, one segment at a time and in super-segments; with CUBIC and with
-// BBR.
+// with timestamps and window scale, one segment at a time and in super-segments; with CUBIC, with BBR,
+// and with AccECN where some are marked.
 func TestEstablishedPathAllocatesNothing(t *testing.T) {
-	for i, super := range []int{0, 65535, 0, 65535} {
-		control := tcp.NewCubic
-		if i > 1 {
+	for i, super := range []int{0, 65535, 0, 65535, 0, 65535} {
+		control, ecn := tcp.NewCubic, tcp.ECNAccept
+		switch i / 2 {
+		case 1:
 			control = tcp.NewBBR
+		case 2:
+			ecn = tcp.ECNAccurate
 		}
-		a, b := joined(t, &tcp.Config{Congestion: control, ISN: func(_ tcp.Time, f wire.Flow) seq.Num { return seq.Num(f.LocalPort) }})
+		a, b := joined(t, &tcp.Config{ECN: ecn, Congestion: control, ISN: func(_ tcp.Time, f wire.Flow) seq.Num { return seq.Num(f.LocalPort) }})
 		a.SetSuperSegment(super)
 		b.SetSuperSegment(super)
 		now := epoch
@@ -50,6 +53,9 @@ func TestEstablishedPathAllocatesNothing(t *testing.T) {
 				moved = false
 				for from.Output(now, &seg) {
 					onWire(&seg)
+					if segments%400 == 7 && seg.TC&3 == 2 {
+						seg.TC |= 1 // CE
+					}
 					to.Arrive(now, &seg)
 					segments, moved = segments+1, true
 				}

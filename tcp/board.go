@@ -29,6 +29,12 @@ const (
 
 func (r *run) len() uint32 { return r.end.Sub(r.start) }
 
+// packets is how many segments the run was sent in.
+func (r *run) packets() uint32 {
+	mss := uint32(max(r.mss, 1))
+	return (r.len() + mss - 1) / mss
+}
+
 // segmentAt returns the beginning of the segment in which s lies.
 func (r *run) segmentAt(s seq.Num) seq.Num {
 	off := s.Sub(r.start)

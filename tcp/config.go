@@ -104,8 +104,8 @@ type Config struct {
 	// Default: with a congestion control that asks for it (Paced), as BBR's. It costs timers.
 	Pacing bool
 
-	// ECN says whether new connections use explicit congestion notification (RFC 3168).
-	// Default ECNAccept: when the peer asks.
+	// ECN says whether new connections use explicit congestion notification (RFC 3168, RFC
+	// 9768). Default ECNAccept: when the peer asks, and of the kind for which it asks.
 	ECN ECN
 
 	// MTUProbing says when new connections search for the path MTU by probes (RFC 4821). Default

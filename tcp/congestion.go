@@ -50,6 +50,7 @@ type Acknowledgment struct {
 	RTT          time.Duration // of what it acknowledges and was sent once; 0: unknown
 	Una, Nxt     seq.Num       // SND.UNA after it, SND.NXT
 	AfterTimeout bool          // in the slow start that follows a timeout
+	Marked       uint32        // octets that have arrived as CE since the last Ack, where the feedback is accurate (RFC 9768)
 }
 
 // Loss is what a Congestion is told of one.
@@ -140,7 +141,7 @@ func (c *Conn) grow(now Time, acked, flight uint32) {
 	if c.cc.model != nil {
 		return
 	}
-	a := Acknowledgment{Acked: acked, RTT: c.board.rack.fresh, Una: c.snd.una, Nxt: c.snd.nxt, AfterTimeout: c.cc.afterTimeout}
+	a := Acknowledgment{Acked: acked, RTT: c.board.rack.fresh, Una: c.snd.una, Nxt: c.snd.nxt, AfterTimeout: c.cc.afterTimeout, Marked: c.takeUntold()}
 	w := c.window()
 	if w.SlowStart() {
 		a.Limited = flight >= w.Cwnd/2 // what was sent in the last round trip

@@ -250,6 +250,7 @@ func (c *Conn) forget() {
 	c.stopTimers()
 	c.iss, c.irs, c.fast = 0, 0, nil
 	c.snd, c.opt, c.rto, c.cc = sendVars{capacity: c.snd.capacity}, optionVars{}, rtoVars{}, congestionVars{}
+	c.ecn = ecnVars{}
 	c.reply.owed &= owedReset
 	rcv := receiveVars{capacity: c.rcv.capacity, fixed: c.rcv.fixed, shut: c.rcv.shut}
 	c.rcv = rcv

@@ -8,23 +8,36 @@ import "github.com/vitro-net/vitro/wire"
 // ECN says whether connections use explicit congestion notification.
 type ECN uint8
 
-// The ways.
+// The ways. Each but ECNOff agrees to the kind the peer asks for, RFC 3168's or Accurate ECN
+// (RFC 9768).
 const (
-	// ECNAccept uses it when the peer asks, as Linux does.
+	// ECNAccept uses it when the peer asks.
 	ECNAccept ECN = iota
-	// ECNRequest asks for it too. A SYN that gets no answer is sent again without (RFC 3168
+	// ECNRequest asks for RFC 3168's too. A SYN that gets no answer is sent again without (RFC 3168
 	// section 6.1.1.1), for there are middleboxes that drop it.
 	ECNRequest
 	// ECNOff never uses it.
 	ECNOff
+	// ECNAccurate asks for Accurate ECN, and takes RFC 3168's where the peer has no more. The SYN
+	// asks twice; the third is sent without (RFC 9768 section 3.1.4.1).
+	ECNAccurate
 )
 
-// ecnVars are the state of RFC 3168 of one connection.
+// ecnVars are the state of RFC 3168 of one connection, and of RFC 9768 what is before the handshake's
+// end.
 type ecnVars struct {
 	asked bool // our SYNs so far were ECN-setup SYNs
 	on    bool // both have agreed
 	echo  bool // CE has come and no CWR since: ACKs have ECE
 	cwr   bool // cwnd has been reduced: the next new text says so
+
+	wanted   bool  // a SYN of ours has asked for AccECN
+	plain    bool  // and a later one for nothing
+	accurate bool  // AccECN mode
+	silent   bool  // nothing is marked as ECN-capable
+	synCE    bool  // a SYN,ACK came as CE
+	synTC    uint8 // the ECN field of the peer's last SYN or SYN,ACK
+	acc      *accVars
 }
 
 // The codepoints of section 5.
@@ -32,16 +45,21 @@ const (
 	ecnMask = 3
 	ecnCE   = 3
 	ecnECT0 = 2
+	ecnECT1 = 1
 )
 
 // askECN makes our SYN an ECN-setup SYN. One that is sent again is none, and then "neither Host A
 // nor Host B may set the ECT bit".
 func (c *Conn) askECN(seg *wire.Segment) {
 	switch {
+	case c.rcv.synSeen && c.ecn.accurate:
+		c.answerAccurate(seg)
 	case c.rcv.synSeen: // a SYN,ACK
 		if c.ecn.on {
 			seg.Flags |= wire.ECE
 		}
+	case c.cfg.ECN == ECNAccurate:
+		c.askAccurate(seg)
 	case c.rto.count > 0 || c.cfg.ECN != ECNRequest:
 		c.ecn.asked = false
 	default:
@@ -55,17 +73,15 @@ func (c *Conn) askECN(seg *wire.Segment) {
 func (c *Conn) agreeECN(seg *wire.Segment) {
 	setup := seg.Flags & (wire.ECE | wire.CWR)
 	switch {
-	case c.cfg.ECN == ECNOff:
+	case c.cfg.ECN == ECNOff || c.agreeAccurate(seg):
 	case seg.Flags&wire.ACK != 0:
 		c.ecn.on = c.ecn.asked && setup == wire.ECE
-	case c.state == Listen:
-		c.ecn.on = setup == wire.ECE|wire.CWR
 	}
 }
 
 // hearECN is section 6.1.3: from CE on every ACK has ECE, until CWR.
 func (c *Conn) hearECN(seg *wire.Segment) {
-	if !c.ecn.on || len(seg.Text) == 0 {
+	if !c.ecn.on || c.ecn.accurate || len(seg.Text) == 0 {
 		return
 	}
 	if seg.Flags&wire.CWR != 0 {
@@ -82,7 +98,9 @@ func (c *Conn) putECN(seg *wire.Segment) {
 		return
 	}
 	seg.TC &^= ecnMask
-	if c.ecn.echo {
+	if c.ecn.accurate {
+		c.putAccurate(seg)
+	} else if c.ecn.echo {
 		seg.Flags |= wire.ECE
 	}
 }
@@ -93,7 +111,13 @@ func (c *Conn) markNew(seg *wire.Segment) {
 	if !c.ecn.on || seg.TextLen() == 0 {
 		return
 	}
-	seg.TC |= ecnECT0
+	if !c.ecn.silent {
+		seg.TC |= ecnECT0
+	}
+	if a := c.ecn.acc; a != nil {
+		a.introduced(seg)
+		return
+	}
 	if c.ecn.cwr {
 		seg.Flags |= wire.CWR
 		c.ecn.cwr = false
@@ -103,6 +127,9 @@ func (c *Conn) markNew(seg *wire.Segment) {
 // congestionEcho reports whether the ACK tells of congestion that has not been answered: "TCP
 // should not react to congestion indications more than once every window of data".
 func (c *Conn) congestionEcho(seg *wire.Segment) bool {
+	if a := c.ecn.acc; a != nil {
+		return a.fresh > 0 && !a.deaf && c.cc.recover.Less(c.snd.una)
+	}
 	return c.ecn.on && seg.Flags&wire.ECE != 0 && c.cc.recover.Less(c.snd.una)
 }
 

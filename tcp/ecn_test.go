@@ -50,7 +50,7 @@ func TestECNIsAgreed(t *testing.T) { // SHLD-8
 		answers string
 	}{
 		{tcp.ECNAccept, "SYN,ECE,CWR", "SYN,ECE,ACK"},
-		{tcp.ECNAccept, "SYN,ECE", "SYN,ACK"},
+		{tcp.ECNAccept, "SYN,ECE", "SYN,CWR,ACK"}, // RFC 9768 section 3.1.3: as if it had asked for AccECN
 		{tcp.ECNAccept, "SYN", "SYN,ACK"},
 		{tcp.ECNOff, "SYN,ECE,CWR", "SYN,ACK"},
 	} {
@@ -65,7 +65,7 @@ func TestECNIsAgreed(t *testing.T) { // SHLD-8
 }
 
 func flags(text string) (f wire.Flags) {
-	for name, bit := range map[string]wire.Flags{"SYN": wire.SYN, "ACK": wire.ACK, "ECE": wire.ECE, "CWR": wire.CWR} {
+	for name, bit := range map[string]wire.Flags{"SYN": wire.SYN, "ACK": wire.ACK, "ECE": wire.ECE, "CWR": wire.CWR, "AE": wire.AE} {
 		for at := 0; at+len(name) <= len(text); at++ {
 			if text[at:at+len(name)] == name {
 				f |= bit

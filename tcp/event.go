@@ -353,12 +353,14 @@ func (c *Conn) arriveSynSent(now Time, seg *wire.Segment) {
 
 // 3.10.7.4. Other States.
 func (c *Conn) arriveOther(now Time, seg *wire.Segment) {
+	text := seg.TextLen()           // before the first step has trimmed it
 	if c.checkSequence(now, seg) && // first
 		c.checkRST(now, seg) && // second
 		// Third, check security: vitro has no security compartments (appendix A.1).
 		c.checkSYN(now, seg) && // fourth
 		c.checkACK(now, seg) { // fifth
 		c.heard(now, seg)
+		c.hearAccurate(seg, text)
 		c.arriveAtSixth(now, seg)
 	}
 }
@@ -375,6 +377,11 @@ func (c *Conn) arriveAtSixth(now Time, seg *wire.Segment) {
 func (c *Conn) checkSequence(now Time, seg *wire.Segment) bool {
 	switch c.state {
 	case SynReceived:
+		if c.mixedECN(seg) {
+			c.end(now, RuleMixedECN, ErrAborted)
+			c.oweResetFor(seg)
+			return false
+		}
 		c.crossedSynAck(seg)
 		c.repeatedSYN(seg)
 	case TimeWait:

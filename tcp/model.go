@@ -33,6 +33,7 @@ type RateSample struct {
 	Delivered, Lost uint64        // in the connection's life: C.delivered, C.lost
 	Inflight        uint32        // C.inflight, after the ACK
 	Acked, NewLost  uint32        // by this ACK: RS.newly_acked, RS.newly_lost
+	Marked          uint32        // of Acked, what has arrived as CE, where the feedback is accurate (RFC 9768)
 	RTT             time.Duration // of what it acknowledges and was sent once; 0: unknown
 	Valid           bool          // it acknowledges text of which it is known how it was sent; else what follows is 0
 	Rate            uint64        // RS.delivery_rate; 0: no sample
@@ -177,7 +178,7 @@ func (c *Conn) sampleRate(now Time, e *ackEffect, wasOpen bool) {
 	}
 	s := RateSample{
 		Delivered: m.delivered, Lost: m.lost, Inflight: c.flight(),
-		Acked: e.delivered, NewLost: uint32(m.lost - m.lostBefore), RTT: c.board.rack.fresh,
+		Acked: e.delivered, NewLost: uint32(m.lost - m.lostBefore), Marked: c.takeUntold(), RTT: c.board.rack.fresh,
 		CwndLimited: m.full, SACK: c.opt.sack, Recovering: c.cc.phase != phaseOpen, Recovered: !wasOpen && c.cc.phase == phaseOpen,
 	}
 	if m.valid {

@@ -19,7 +19,7 @@ func (c *Conn) mtuProbeText(now Time) (n uint32, size uint16) {
 	if s == nil || s.size != 0 || s.whole || now < s.next {
 		return 0, 0
 	}
-	if b := c.board; c.cc.phase != phaseOpen || b != nil && b.lost+b.sacked > 0 || c.sackBlocks() > 0 {
+	if b := c.board; c.cc.phase != phaseOpen || b != nil && b.lost+b.sacked > 0 || c.sackBlocks() > 0 || c.optionDue() {
 		return 0, 0
 	}
 	c.raiseDue(now)

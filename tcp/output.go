@@ -51,7 +51,7 @@ func (c *Conn) outputText(now Time, seg *wire.Segment) bool {
 	if p := c.cc.pacer; p != nil {
 		p.held = false
 	}
-	if c.outputTail(now, seg) || c.outputMTUProbe(now, seg) || c.outputAgain(now, seg) || !c.awaitsMTUProbe(now) && c.outputNew(now, seg) || c.outputProbe(now, seg) || c.outputKeepAlive(now, seg) {
+	if c.outputHandshakeAck(now, seg) || c.outputTail(now, seg) || c.outputMTUProbe(now, seg) || c.outputAgain(now, seg) || !c.awaitsMTUProbe(now) && c.outputNew(now, seg) || c.outputProbe(now, seg) || c.outputKeepAlive(now, seg) {
 		return true
 	}
 	c.reply.owed &^= owedOverride
@@ -97,11 +97,11 @@ func (c *Conn) outputSYN(now Time, seg *wire.Segment) bool {
 		o.Set |= wire.HasSACKPermitted
 	}
 	c.putTimestamps(now, seg)
-	c.askECN(seg)
 	if c.rto.count == 0 {
 		c.timeSegment(now, c.iss+1)
 	}
 	c.putFastOpen(now, seg)
+	c.askECN(seg) // its option takes what room is left
 	c.startRetransmission(now)
 	return true
 }
@@ -162,12 +162,15 @@ func (c *Conn) sackBlocks() int {
 	if c.rcv.twice.Left != c.rcv.twice.Right {
 		have++
 	}
-	if !c.opt.sack || have == 0 {
+	if !c.opt.sack || have == 0 || c.ecn.acc != nil && c.ecn.acc.bare {
 		return 0
 	}
 	most := wire.MaxSACKBlocks
 	if c.opt.timestamps {
 		most--
+	}
+	if c.optionDue() {
+		most-- // RFC 9768 section 3.2.3.3: two blocks before it, but no third with timestamps
 	}
 	return min(have, most, (int(c.mss())-1-sackLength)/8)
 }
@@ -176,10 +179,11 @@ func (c *Conn) sackBlocks() int {
 // (MUST-16).
 func (c *Conn) room() uint32 {
 	n := c.mss()
-	if blocks := c.sackBlocks(); blocks > 0 {
+	blocks := c.sackBlocks()
+	if blocks > 0 {
 		n -= min(sackLength+8*uint32(blocks), n-1)
 	}
-	return n
+	return n - min(c.optionLength(blocks), n-1)
 }
 
 // outputAgain sends what is deemed lost, "the old unacknowledged data between SND.UNA and
@@ -257,7 +261,7 @@ func (c *Conn) behindLost(end seq.Num, n, mss, limit uint32) uint32 {
 // the link takes at once.
 func (c *Conn) wholeSegments(n, mss uint32) uint32 {
 	limit := mss
-	if most := c.burst(); most > mss {
+	if most := c.burst(); most > mss && !c.cutsCWR() {
 		limit = most - most%mss
 	}
 	if n <= limit {

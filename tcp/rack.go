@@ -35,6 +35,7 @@ type rackFlight struct {
 	timer    Time          // the reordering timer
 	inRound  bool
 	fresh    time.Duration // the round trip that this ACK measures, 0: none
+	packets  uint32        // that this ACK reports for the first time
 	original bool          // this ACK delivered what was sent once, before the timeout
 }
 
@@ -74,6 +75,7 @@ func (c *Conn) rackDelivered(now Time, seg *wire.Segment, r run) {
 		m.deliver(now, c.board, &r)
 	}
 	k := &c.board.rack
+	k.packets += r.packets()
 	if k.fack.Less(r.end) {
 		k.fack = r.end
 	} else if r.end.Less(k.fack) && r.what&runAgain == 0 {

@@ -199,7 +199,8 @@ func (c *Conn) delayAck(now Time, seg *wire.Segment) {
 	c.rcv.segMax = min(max(c.rcv.segMax, size), uint32(c.receiveMSS()))
 	c.rcv.pending += uint32(len(seg.Text))
 	full := max(c.rcv.segMax, min(c.defaultMSS(), uint32(c.receiveMSS())))
-	if c.rcv.pending >= 2*full || c.cfg.DelayedAck < 0 {
+	// Options that some segments have, SACK blocks or AccECN, make them no less full-sized.
+	if c.rcv.pending+2*maxOptions >= 2*full || c.cfg.DelayedAck < 0 {
 		c.oweAck() // MUST-58: one for all that arrives before Output
 		return
 	}

@@ -322,3 +322,16 @@ func TestAckBesideAGapDrawsNone(t *testing.T) {
 		p.expect("<SEQ=3921><ACK=3011><CTL=ACK>")
 	}
 }
+
+// SHLD-19: a segment is no less full-sized for the options that it has and the one before has not.
+func TestFullSizedButForOptions(t *testing.T) {
+	p := established(t, setup{syn: "<MSS=1460><SACKOK>"})
+	p.send(p.data(2001, 1460), p.data(3461, 1460))
+	p.expect("<SEQ=1001><ACK=4921><CTL=ACK>")
+	for at := seq.Num(4921); at.Less(30000); at += 2 * 1448 {
+		p.send(p.data(at, 1448))
+		p.quiet("the first waits for the second")
+		p.send(p.data(at+1448, 1448))
+		p.expect(fmt.Sprintf("<SEQ=1001><ACK=%d><CTL=ACK>", at+2*1448))
+	}
+}

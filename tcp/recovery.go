@@ -24,6 +24,7 @@ type ackEffect struct {
 	sacked    uint32  // reported before it
 	acked     uint32  // octets by which SND.UNA has moved
 	delivered uint32  // DeliveredData of RFC 9937 section 6.2
+	packets   uint32  // segments that it says have arrived
 	dsack     bool    // a D-SACK block came with it
 	duplicate bool    // without SACK: a duplicate ACK
 	moreLost  bool    // it has shown further losses
@@ -33,7 +34,7 @@ func (c *Conn) beforeAck() ackEffect {
 	e := ackEffect{una: c.firstText(), flight: c.textOut()}
 	if c.board != nil {
 		e.sacked = c.board.sacked
-		c.board.rack.original, c.board.rack.fresh = false, 0
+		c.board.rack.original, c.board.rack.fresh, c.board.rack.packets = false, 0, 0
 	}
 	if m := c.cc.model; m != nil {
 		m.beginSample(c)
@@ -45,12 +46,14 @@ func (c *Conn) beforeAck() ackEffect {
 func (c *Conn) afterAck(now Time, seg *wire.Segment, e *ackEffect) {
 	b := c.board
 	if b == nil {
+		c.takeMarks(seg, e)
 		return
 	}
 	e.acked = c.snd.una.Sub(e.una)
 	e.dsack = c.takeBlocks(now, seg)
 	c.checkReneging()
 	c.countDelivered(seg, e)
+	c.takeMarks(seg, e)
 	c.probeAcked(now, seg, e)
 	c.adaptReordering(e.dsack)
 	c.ackMTU(now, e)
@@ -131,6 +134,7 @@ func isDSACK(blocks []wire.SACKBlock, ack seq.Num) bool {
 // countDelivered computes DeliveredData. Without SACK a duplicate ACK stands for a segment, no
 // more of them than were outstanding, which a later cumulative one repeats.
 func (c *Conn) countDelivered(seg *wire.Segment, e *ackEffect) {
+	e.packets = c.board.rack.packets
 	if c.opt.sack {
 		// What the peer has given up again was no delivery.
 		e.delivered = uint32(max(int64(e.acked)+int64(c.board.sacked)-int64(e.sacked), 0))
@@ -336,6 +340,7 @@ func (c *Conn) loseAll(now Time, rule Rule) {
 
 func (c *Conn) retransmitting(now Time, first seq.Num, n uint32, rule Rule) {
 	c.count.lastLoss = rule
+	c.optionLost(first, rule)
 	if t := c.cfg.Trace; t != nil && t.Retransmit != nil {
 		t.Retransmit(c, now, first, n, rule)
 	}

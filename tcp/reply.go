@@ -66,10 +66,12 @@ func (c *Conn) answerUnacceptable(now Time, seg *wire.Segment, rule Rule) {
 		return // RFC 7323 section 3.2: "silently drop the segment"
 	}
 	if seg.Len() > 0 && seg.Flags&wire.SYN == 0 {
+		c.textAgain(seg)
 		c.oweAck()
 		return
 	}
 	c.oweThrottledAck(now)
+	c.synAgain(seg)
 }
 
 func (c *Conn) oweThrottledAck(now Time) {

@@ -63,6 +63,7 @@ const (
 	RuleResetClosing
 	RuleTimeWaitReset
 	RuleSynPassive
+	RuleMixedECN
 	RuleSynChallenge
 	RuleNoAck
 	RuleSynReceivedAck
@@ -167,6 +168,7 @@ var rules = [NumRules]ruleText{
 	RuleResetClosing:        {"RFC 9293 3.10.7.4 second", "a RST while closing: enter CLOSED"},
 	RuleTimeWaitReset:       {"RFC 1337 3 F1", "ignore RST segments in TIME-WAIT"},
 	RuleSynPassive:          {"RFC 9293 3.10.7.4 fourth", "a SYN after a passive OPEN: return to LISTEN"},
+	RuleMixedECN:            {"RFC 9768 3.1.5", "a SYN that asks for another kind of ECN than the one before: reset the connection"},
 	RuleSynChallenge:        {"RFC 9293 3.10.7.4 fourth", "a SYN in a synchronized state: challenge ACK"},
 	RuleNoAck:               {"RFC 9293 3.10.7.4 fifth", "the ACK bit is off: drop the segment"},
 	RuleSynReceivedAck:      {"RFC 9293 3.10.7.4 fifth", "not an ACK of our SYN: send a reset"},

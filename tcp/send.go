@@ -107,6 +107,7 @@ func (c *Conn) acknowledge(now Time, seg *wire.Segment) {
 		text--
 		c.beginMTUSearch()
 		c.startCongestion(now)
+		c.finishAccurate(now, seg)
 		c.rto.afterHandshake()
 		c.startKeepAlive(now)
 	}

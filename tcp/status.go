@@ -54,9 +54,13 @@ type Status struct {
 	Recoveries        uint32        // of them, in the connection's life
 	Timeouts          uint32        // of the retransmission timer
 	Undone            uint32        // recoveries and timeouts that were spurious
-	Marks             uint32        // ACKs with ECE that have reduced cwnd (RFC 3168)
+	Marks             uint32        // ACKs whose marks have reduced cwnd (RFC 3168)
 	ECN               bool          // both ends use it
 	FastOpen          FastOpen      // what RFC 7413 has done
+	AccECN            bool          // with accurate feedback (RFC 9768)
+	ECNMute           bool          // nothing is sent as ECN-capable, though ECN is agreed
+	ECNReceived       ECNCounters   // r.cep, r.ceb, r.e0b, r.e1b; zero without AccECN
+	ECNSent           ECNCounters   // s.cep, s.ceb, s.e0b, s.e1b
 	Retransmitted     uint64        // octets
 	Reported, Lost    uint32        // octets: by SACK, and deemed lost
 	MinRTT            time.Duration
@@ -94,7 +98,7 @@ func (c *Conn) Status() Status {
 		FinQueued: c.snd.finQueued, FinSent: c.snd.finSent,
 		SRTT: c.rto.srtt, RTTVar: c.rto.rttvar, RTO: c.timeout(),
 		Cwnd: c.cc.cwnd, Ssthresh: c.cc.ssthresh, Flight: c.flight(), Recovering: c.cc.phase == phaseRecovery,
-		Recoveries: c.count.recoveries, Timeouts: c.count.timeouts, Undone: c.count.undone, Marks: c.count.marks, ECN: c.ecn.on, Retransmitted: c.count.resent,
+		Recoveries: c.count.recoveries, Timeouts: c.count.timeouts, Undone: c.count.undone, Marks: c.count.marks, ECN: c.ecn.on, AccECN: c.ecn.accurate, ECNMute: c.ecn.silent, Retransmitted: c.count.resent,
 		MinRTT:          c.leastRTT(),
 		Retransmissions: c.rto.count, Probes: c.timer.probes,
 		UserTimeout: c.timer.userTimeout, TrafficClass: c.tc, HopLimit: c.hops, Soft: c.soft,
@@ -114,6 +118,9 @@ func (c *Conn) Status() Status {
 	}
 	if c.rcv.tuner != nil {
 		s.ReceiverRTT = c.rcv.tuner.rtt
+	}
+	if a := c.ecn.acc; a != nil {
+		s.ECNReceived, s.ECNSent = a.rcv, a.snd
 	}
 	if c.board != nil {
 		s.Reported, s.Lost = c.board.sacked, c.board.lost

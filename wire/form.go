@@ -19,6 +19,9 @@ func optionsLen(set OptionSet, o *Options) (n, sack, fast int) {
 	if set&HasWindowScale != 0 {
 		n += 4
 	}
+	if set&HasAccECN != 0 {
+		n += AccECNLen(int(o.NAccECN))
+	}
 	if set&HasSACK != 0 {
 		sack = min(int(o.NSACK), (maxTCPOptions-n-4)/8)
 		if sack > 0 {
@@ -39,11 +42,17 @@ func FastOpenFits(s *Segment) bool {
 	return fast > 0
 }
 
+// AccECNLen returns how many octets an AccECN option with so many fields takes in a header, with
+// the no-operations that align it.
+func AccECNLen(fields int) int { return (2 + 3*min(fields, 3) + 3) &^ 3 }
+
 // outgoing returns the options of s that may leave.
 func outgoing(s *Segment) OptionSet {
 	set := s.Options.Set
 	if s.Flags&SYN == 0 {
 		set &^= synOnly // MUST-65: the maximum segment size "MUST NOT be sent in other segments"
+	} else if s.Flags&ACK == 0 {
+		set &^= HasAccECN // RFC 9768 section 3.2.3.2.1: "MUST NOT include an AccECN TCP Option on the SYN"
 	}
 	return set
 }
@@ -193,6 +202,9 @@ func putOptions(b []byte, set OptionSet, o *Options) {
 		be.PutUint32(b, optNOP<<24|optWindowScale<<16|3<<8|uint32(min(o.WindowScale, maxWindowScale)))
 		b = b[4:]
 	}
+	if set&HasAccECN != 0 {
+		b = putAccECN(b, o)
+	}
 	if sack > 0 {
 		be.PutUint32(b, optNOP<<24|optNOP<<16|optSACK<<8|uint32(2+8*sack))
 		for i, blk := range o.SACK[:sack] {
@@ -209,6 +221,27 @@ func putOptions(b []byte, set OptionSet, o *Options) {
 		b[0], b[1] = optFastOpen, byte(fast)
 		copy(b[2:], o.FastOpen)
 	}
+}
+
+// putAccECN writes the option of RFC 9768 section 3.2.3 and returns what of b is left.
+func putAccECN(b []byte, o *Options) []byte {
+	fields := min(int(o.NAccECN), 3)
+	end := AccECNLen(fields)
+	at := end - (2 + 3*fields)
+	for i := range at {
+		b[i] = optNOP
+	}
+	b[at], b[at+1] = optAccECN0, uint8(end-at)
+	if o.AccECNOrder != 0 {
+		b[at] = optAccECN1
+	}
+	for i, f := range o.accECNOrder() {
+		if i < fields {
+			p := b[at+2+3*i : end]
+			p[0], p[1], p[2] = uint8(*f>>16), uint8(*f>>8), uint8(*f)
+		}
+	}
+	return b[end:]
 }
 
 // FinishChecksum completes the TCP checksum of a packet marked [ChecksumPartial], as a

@@ -4,8 +4,9 @@ import "bytes"
 
 // mergeable are the only control bits that packets to be merged may carry. A SYN or RST
 // is an event of its own, URG's pointer is relative to its own packet, and CWR is spoken
-// once (RFC 3168 section 6.1.2).
-const mergeable = ACK | PSH | FIN | ECE
+// once (RFC 3168 section 6.1.2). It is also one bit of RFC 9768's ACE, of which the others differ
+// in no two packets that are merged.
+const mergeable = ACK | PSH | FIN | ECE | AE
 
 // Merge appends the text of next to held, when both are TCP packets that a receiver
 // cannot tell from one: the reverse of [Splitter], as a link does for receive coalescing.

@@ -7,8 +7,8 @@ import (
 	"github.com/vitro-net/vitro/seq"
 )
 
-// Flags are TCP's control bits, RFC 9293 section 3.1, in the order of the header.
-type Flags uint8
+// Flags are TCP's control bits, RFC 9293 section 3.1, in the order of the header. AE is RFC 9768's.
+type Flags uint16
 
 // The control bits.
 const (
@@ -20,13 +20,16 @@ const (
 	URG
 	ECE
 	CWR
+	AE
+
+	flagBits = AE<<1 - 1 // the others of the header are reserved
 )
 
 // flagNames is the order in which the RFC's figures name them: SYN,ACK and FIN,ACK.
 var flagNames = [...]struct {
 	bit  Flags
 	name string
-}{{SYN, "SYN"}, {FIN, "FIN"}, {RST, "RST"}, {URG, "URG"}, {PSH, "PSH"}, {ECE, "ECE"}, {CWR, "CWR"}, {ACK, "ACK"}}
+}{{SYN, "SYN"}, {FIN, "FIN"}, {RST, "RST"}, {URG, "URG"}, {PSH, "PSH"}, {ECE, "ECE"}, {CWR, "CWR"}, {AE, "AE"}, {ACK, "ACK"}}
 
 // Has reports whether every bit of want is set.
 func (f Flags) Has(want Flags) bool { return f&want == want }
@@ -56,12 +59,12 @@ type Segment struct {
 	Wnd      uint16  // the window field as it stands in the header, unscaled
 	Up       uint16  // the urgent pointer as an offset from Seq, meaningful with URG
 	Flags    Flags
-	TC       uint8  // IPv4's type of service, IPv6's traffic class: DSCP and ECN
-	HopLimit uint8  // IPv4's time to live, IPv6's hop limit; 0 on departure: the stack's default
-	GSO      uint16 // text is cut into segments of this many octets further down; 0: it goes as it is
+	TC       uint8 // IPv4's type of service, IPv6's traffic class: DSCP and ECN
+	HopLimit uint8 // IPv4's time to live, IPv6's hop limit; 0 on departure: the stack's default
 	Text     []byte
 	TextRest []byte // follows Text, where the send queue's ring wraps; always empty on arrival
 	Options  Options
+	GSO      uint16 // text is cut into segments of this many octets further down; 0: it goes as it is
 }
 
 // TextLen returns the number of octets of text.
@@ -94,6 +97,7 @@ const (
 	HasSACK                                // RFC 2018 section 3
 	HasTimestamps                          // RFC 7323 section 3
 	HasFastOpen                            // RFC 7413 section 4.1.1
+	HasAccECN                              // RFC 9768 section 3.2.3
 )
 
 // MaxSACKBlocks is how many blocks fit beside nothing else in 40 octets of options.
@@ -109,15 +113,23 @@ const (
 // Right the number after its last.
 type SACKBlock struct{ Left, Right seq.Num }
 
+// AccECN are the counters of RFC 9768 section 3.2.3, the 24 low bits of each: octets of text that
+// have arrived as ECT(0), as CE and as ECT(1). Which of them an option has, NAccECN and
+// AccECNOrder say.
+type AccECN struct{ EE0B, ECEB, EE1B uint32 }
+
 // Options are the options of one segment. A field means something only when its bit
 // is in Set.
 type Options struct {
 	Set         OptionSet
 	WindowScale uint8 // the shift count as sent; more than 14 is read as 14 (RFC 7323 section 2.3)
 	NSACK       uint8 // how many of SACK are in use
+	NAccECN     uint8 // how many fields AccECN has: 0 to 3
 	MSS         uint16
+	AccECNOrder uint8 // of them: 0 is EE0B, ECEB, EE1B, 1 is EE1B, ECEB, EE0B; those at the end may be missing
 	TSVal       uint32
 	TSEcr       uint32
+	AccECN      AccECN
 	SACK        [MaxSACKBlocks]SACKBlock
 	// FastOpen is the cookie, MinCookie to MaxCookie octets, or empty where one is asked for. It is
 	// a view like Segment.Text, in force as long.
@@ -133,6 +145,57 @@ func (o *Options) Blocks() []SACKBlock {
 		return nil
 	}
 	return o.SACK[:o.NSACK]
+}
+
+// AccECNFields returns the counters that the AccECN option has; one that it leaves out is nil.
+func (o *Options) AccECNFields() (ee0b, eceb, ee1b *uint32) {
+	if !o.Has(HasAccECN) {
+		return nil, nil, nil
+	}
+	for i, f := range o.accECNOrder() {
+		switch {
+		case i >= int(o.NAccECN):
+		case f == &o.AccECN.EE0B:
+			ee0b = f
+		case f == &o.AccECN.ECEB:
+			eceb = f
+		default:
+			ee1b = f
+		}
+	}
+	return ee0b, eceb, ee1b
+}
+
+// AccECNValues returns the counters that the AccECN option has, in its order.
+func (o *Options) AccECNValues() []uint32 {
+	var v []uint32
+	for i, f := range o.accECNOrder() {
+		if i < int(o.NAccECN) {
+			v = append(v, *f)
+		}
+	}
+	return v
+}
+
+// AddAccECN appends a counter to the AccECN option, in its order, and reports whether there was
+// room.
+func (o *Options) AddAccECN(v uint32) bool {
+	if o.NAccECN == 3 {
+		return false
+	}
+	*o.accECNOrder()[o.NAccECN] = v & (1<<24 - 1)
+	o.NAccECN++
+	o.Set |= HasAccECN
+	return true
+}
+
+// accECNOrder returns the fields in the order of the option (figure 4).
+func (o *Options) accECNOrder() [3]*uint32 {
+	a := &o.AccECN
+	if o.AccECNOrder == 0 {
+		return [3]*uint32{&a.EE0B, &a.ECEB, &a.EE1B}
+	}
+	return [3]*uint32{&a.EE1B, &a.ECEB, &a.EE0B}
 }
 
 // AddBlock appends a SACK block and reports whether there was room.

@@ -65,7 +65,8 @@ func (sp *Splitter) Left() int {
 // It panics if dst is shorter than MaxLen. The TCP checksum is complete.
 //
 // The sequence number advances with the text; PSH and FIN go with the last packet, CWR
-// with the first alone (RFC 3168 section 6.1.2: it answers one ECN-Echo); URG stays as
+// with the first alone (RFC 3168 section 6.1.2: it answers one ECN-Echo), unless AE says that
+// it is a bit of ACE: those "should retain the same ACE field" (RFC 9768 section 3.3.4); URG stays as
 // long as urgent data is ahead, the pointer still naming the same octet. The IPv4
 // identification counts up where the packet may be fragmented, as RFC 6864 section 4.3
 // demands, and stays where it has no meaning.
@@ -88,7 +89,7 @@ func (sp *Splitter) Next(dst []byte) int {
 	if !last {
 		flags &^= PSH | FIN
 	}
-	if sp.at > 0 {
+	if sp.at > 0 && flags&AE == 0 {
 		flags &^= CWR
 	}
 	if flags&URG != 0 && sp.at > 0 {

@@ -56,6 +56,17 @@ func TestSplitFlags(t *testing.T) {
 	}
 }
 
+// With AE it is ACE, the same in all pieces: RFC 9768 section 3.3.4.
+func TestSplitKeepsACE(t *testing.T) {
+	for _, ace := range []wire.Flags{wire.AE, wire.AE | wire.CWR, wire.AE | wire.CWR | wire.ECE} {
+		for i, p := range cut(t, form(t, flow6, wire.Segment{Flags: wire.ACK | ace, HopLimit: 1, Text: []byte("0123456789")}), 4) {
+			if _, s := parse(t, p); s.Flags != wire.ACK|ace {
+				t.Errorf("piece %d of a super-segment with %v has %v", i, ace, s.Flags)
+			}
+		}
+	}
+}
+
 func TestSplitCountsIdentificationWhereItMeansSomething(t *testing.T) {
 	b := form(t, flow4, wire.Segment{Flags: wire.ACK, Text: []byte("0123456789"), HopLimit: 1})
 	h := wire.IPv4(b)
@@ -149,6 +160,10 @@ func TestMergeOnlyWhatCannotBeToldApart(t *testing.T) {
 		{"the first with FIN", func(p *pair) { p.a.Flags |= wire.FIN }, false},
 		{"ECE in the second", func(p *pair) { p.b.Flags |= wire.ECE }, false},
 		{"ECE in the first", func(p *pair) { p.a.Flags |= wire.ECE }, false},
+		{"AE in both, as ACE begins with it", func(p *pair) { p.a.Flags |= wire.AE | wire.ECE; p.b.Flags |= wire.AE | wire.ECE }, true},
+		{"AE in the first", func(p *pair) { p.a.Flags |= wire.AE }, false},
+		{"AE in the second", func(p *pair) { p.b.Flags |= wire.AE }, false},
+		{"another AccECN option", func(p *pair) { p.a.Options.AddAccECN(1); p.b.Options.AddAccECN(2) }, false},
 		{"CWR in both", func(p *pair) { p.a.Flags |= wire.CWR; p.b.Flags |= wire.CWR }, false},
 		{"URG in both", func(p *pair) { p.a.Flags |= wire.URG; p.b.Flags |= wire.URG }, false},
 		{"SYN in both", func(p *pair) { p.a.Flags |= wire.SYN; p.b.Flags |= wire.SYN }, false},
@@ -165,7 +180,7 @@ func TestMergeOnlyWhatCannotBeToldApart(t *testing.T) {
 		{"another destination port", func(p *pair) { p.fb.RemotePort++ }, false},
 		{"another source", func(p *pair) { p.fb.Local[15]++ }, false},
 		{"another destination", func(p *pair) { p.fb.Remote[15]++ }, false},
-		{"reserved bits", func(p *pair) { p.rb = func(b []byte) { b[tcpAt(b)+12] |= 1 } }, false},
+		{"reserved bits", func(p *pair) { p.rb = func(b []byte) { b[tcpAt(b)+12] |= 2 } }, false},
 		{"no room", func(p *pair) { p.overflow = true }, false},
 		{"padding behind the first", func(p *pair) { p.ra = nil }, false},
 		{"padding behind the second", func(p *pair) { p.rb = nil }, false},
@@ -314,7 +329,7 @@ func FuzzSplit(f *testing.F) {
 			if last := len(all) == len(text); q.Flags&(wire.PSH|wire.FIN) != 0 && !last || last && q.Flags&(wire.PSH|wire.FIN) != s.Flags&(wire.PSH|wire.FIN) {
 				t.Fatalf("piece %d: %v", i, q.Flags)
 			}
-			if q.Flags.Has(wire.CWR) != (s.Flags.Has(wire.CWR) && i == 0) {
+			if q.Flags.Has(wire.CWR) != (s.Flags.Has(wire.CWR) && (i == 0 || s.Flags.Has(wire.AE))) {
 				t.Fatalf("piece %d: %v", i, q.Flags)
 			}
 			if i == 0 {

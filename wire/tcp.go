@@ -12,6 +12,8 @@ const (
 	optSACK          = 5
 	optTimestamps    = 8
 	optFastOpen      = 34
+	optAccECN0       = 172
+	optAccECN1       = 174
 )
 
 // maxTCPOptions is what a data offset of 15 words leaves, in octets.
@@ -69,6 +71,10 @@ func ParseTCP(b []byte, seg *Segment) Fault {
 	f := parseOptions(opts, &seg.Options)
 	if seg.Flags&SYN == 0 {
 		seg.Options.drop(synOnly) // MUST-65
+	} else if seg.Flags&ACK == 0 {
+		// RFC 9768 section 3.2.3.2.1: "If there is somehow an AccECN Option on a SYN, it MUST be
+		// ignored when forwarded or received."
+		seg.Options.drop(HasAccECN)
 	}
 	return f
 }
@@ -87,6 +93,9 @@ func (o *Options) drop(which OptionSet) {
 	}
 	if which&HasFastOpen != 0 {
 		o.FastOpen = nil
+	}
+	if which&HasAccECN != 0 {
+		o.NAccECN, o.AccECNOrder, o.AccECN = 0, 0, AccECN{}
 	}
 }
 
@@ -160,6 +169,8 @@ func (o *Options) read(opt []byte) bool {
 			o.Set |= HasFastOpen
 			o.FastOpen = opt[2:n:n]
 		}
+	case optAccECN0, optAccECN1:
+		o.readAccECN(opt)
 	default: // MUST-6: unknown, and its length says where the next begins
 	}
 	return true
@@ -169,6 +180,25 @@ func (o *Options) read(opt []byte) bool {
 // bytes", and "The number MUST be even."
 func validCookie(n int) bool {
 	return n == 0 || MinCookie <= n && n <= MaxCookie && n%2 == 0
+}
+
+// readAccECN: "if the AccECN Option is of any other length, implementations MUST use those whole
+// 3-octet fields that fit within the length and ignore the remainder of the option".
+func (o *Options) readAccECN(opt []byte) {
+	o.drop(HasAccECN)
+	o.Set |= HasAccECN
+	if opt[0] == optAccECN1 {
+		o.AccECNOrder = 1
+	}
+	fields := opt[2:]
+	for _, f := range o.accECNOrder() {
+		if len(fields) < 3 {
+			return
+		}
+		*f = uint32(fields[0])<<16 | uint32(fields[1])<<8 | uint32(fields[2])
+		o.NAccECN++
+		fields = fields[3:]
+	}
 }
 
 // VerifyTCP checks the TCP checksum of a packet that ParseIP has described. What is

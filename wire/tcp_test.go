@@ -63,6 +63,19 @@ func TestOptionsThatAreRead(t *testing.T) {
 			wire.Options{Set: wire.HasSACK, NSACK: 1, SACK: [4]wire.SACKBlock{{Left: 5, Right: 6}}}},
 		// MUST-65: in other segments they mean nothing
 		{"maximum segment size without SYN", wire.ACK, []byte{2, 4, 0x05, 0xb4}, wire.Options{}},
+		// RFC 9768 section 3.2.3, figure 4 and table 5, and lengths that are none of these.
+		{"AccECN0", wire.ACK, []byte{172, 11, 0, 0, 1, 0, 1, 0, 0xff, 0, 2},
+			wire.Options{Set: wire.HasAccECN, NAccECN: 3, AccECN: wire.AccECN{EE0B: 1, ECEB: 256, EE1B: 0xff0002}}},
+		{"AccECN1", wire.SYN | wire.ACK, []byte{174, 11, 0, 0, 1, 0, 1, 0, 0xff, 0, 2},
+			wire.Options{Set: wire.HasAccECN, NAccECN: 3, AccECNOrder: 1, AccECN: wire.AccECN{EE1B: 1, ECEB: 256, EE0B: 0xff0002}}},
+		{"AccECN1 of two fields", wire.ACK, []byte{174, 8, 0, 0, 1, 0, 1, 0},
+			wire.Options{Set: wire.HasAccECN, NAccECN: 2, AccECNOrder: 1, AccECN: wire.AccECN{EE1B: 1, ECEB: 256}}},
+		{"AccECN0 of one field and two octets", wire.ACK, []byte{172, 7, 0, 0, 1, 9, 9},
+			wire.Options{Set: wire.HasAccECN, NAccECN: 1, AccECN: wire.AccECN{EE0B: 1}}},
+		{"AccECN0, empty", wire.ACK, []byte{172, 2}, wire.Options{Set: wire.HasAccECN}},
+		{"AccECN0 of four fields", wire.ACK, []byte{172, 14, 0, 0, 1, 0, 0, 2, 0, 0, 3, 0, 0, 4},
+			wire.Options{Set: wire.HasAccECN, NAccECN: 3, AccECN: wire.AccECN{EE0B: 1, ECEB: 2, EE1B: 3}}},
+		{"AccECN in a SYN", wire.SYN, []byte{172, 5, 0, 0, 1}, wire.Options{}},
 		{"window scale and SACK-permitted without SYN", wire.ACK, []byte{3, 3, 7, 4, 2}, wire.Options{}},
 		// RFC 7413 section 4.1.1
 		{"a Fast Open cookie", wire.SYN, []byte{34, 6, 9, 8, 7, 6}, wire.Options{Set: wire.HasFastOpen, FastOpen: []byte{9, 8, 7, 6}}},
@@ -160,7 +173,7 @@ func TestTCPFields(t *testing.T) {
 	if f := wire.ParseTCP(b, &s); f != wire.FaultNone {
 		t.Fatal(f)
 	}
-	if s.Seq != 1<<32-2 || s.Ack != 7 || s.Wnd != 65535 || s.Up != 9 || s.Flags != 0xff || string(s.Text) != "ab" {
+	if s.Seq != 1<<32-2 || s.Ack != 7 || s.Wnd != 65535 || s.Up != 9 || s.Flags != 0x1ff || string(s.Text) != "ab" {
 		t.Errorf("%+v", s)
 	}
 	if s.TC != 0 || s.HopLimit != 0 || s.GSO != 0 || s.TextRest != nil || !reflect.DeepEqual(s.Options, wire.Options{}) {
@@ -252,7 +265,7 @@ func FuzzParseTCP(f *testing.F) {
 		if !bytes.HasSuffix(b, s.Text) || s.Options.WindowScale > 14 || int(s.Options.NSACK) > wire.MaxSACKBlocks {
 			t.Fatalf("%+v", s)
 		}
-		if len(s.Text) > 60000 || s.Flags.Has(wire.SYN) && s.Options.Has(wire.HasSACK) {
+		if len(s.Text) > 60000 || s.Options.Has(wire.HasSACK) && (s.Flags.Has(wire.SYN) || s.Options.Has(wire.HasAccECN)) {
 			return // no room for every such header in our own layout
 		}
 		// What was understood can be said, and is understood again.
@@ -308,10 +321,11 @@ func FuzzFormParse(f *testing.F) {
 			return
 		}
 		at := min(int(cut), len(text))
-		s := wire.Segment{Seq: seq.Num(sq), Ack: seq.Num(ack), Wnd: wnd, Up: up, Flags: wire.Flags(flags),
+		s := wire.Segment{Seq: seq.Num(sq), Ack: seq.Num(ack), Wnd: wnd, Up: up, Flags: wire.Flags(flags) | wire.Flags(cut&0x100),
 			TC: uint8(opts), HopLimit: uint8(opts >> 8), Text: text[:at], TextRest: text[at:],
-			Options: wire.Options{Set: wire.OptionSet(set & 31), MSS: uint16(opts), WindowScale: uint8(opts >> 16),
-				TSVal: uint32(opts), TSEcr: uint32(opts >> 32), NSACK: nsack % 5}}
+			Options: wire.Options{Set: wire.OptionSet(set & 63), MSS: uint16(opts), WindowScale: uint8(opts >> 16),
+				TSVal: uint32(opts), TSEcr: uint32(opts >> 32), NSACK: nsack % 5, NAccECN: nsack >> 4 % 4, AccECNOrder: nsack >> 7,
+				AccECN: wire.AccECN{EE0B: uint32(opts) & 0xffffff, ECEB: sq & 0xffffff, EE1B: ack & 0xffffff}}}
 		for i := range s.Options.NSACK {
 			s.Options.SACK[i] = wire.SACKBlock{Left: seq.Num(opts >> i), Right: seq.Num(sq) + seq.Num(i)}
 		}
@@ -386,6 +400,25 @@ func speakable(flags wire.Flags, o wire.Options) wire.Options {
 		w.TSVal, w.TSEcr = o.TSVal, o.TSEcr
 		room -= 12
 	}
+	if o.Has(wire.HasAccECN) && (!syn || flags.Has(wire.ACK)) {
+		w.Set |= wire.HasAccECN
+		w.NAccECN, w.AccECNOrder = o.NAccECN, o.AccECNOrder
+		room -= []int{4, 8, 8, 12}[w.NAccECN]
+		first, last := &w.AccECN.EE0B, &w.AccECN.EE1B
+		w.AccECN = o.AccECN
+		if w.AccECNOrder == 1 {
+			first, last = last, first
+		}
+		if w.NAccECN < 3 {
+			*last = 0
+		}
+		if w.NAccECN < 2 {
+			w.AccECN.ECEB = 0
+		}
+		if w.NAccECN < 1 {
+			*first = 0
+		}
+	}
 	if o.Has(wire.HasSACK) {
 		for room -= 4; room >= 8 && w.NSACK < o.NSACK; room -= 8 {
 			w.AddBlock(o.SACK[w.NSACK])
@@ -398,7 +431,7 @@ func speakable(flags wire.Flags, o wire.Options) wire.Options {
 // segments.
 func checkEmitted(t *testing.T, h wire.TCP) {
 	t.Helper()
-	if h[12]&0x0f != 0 {
+	if h[12]&0x0e != 0 {
 		t.Fatal("reserved bits \"must be zero in generated segments\"")
 	}
 	for b := h.Options(); len(b) > 0; {

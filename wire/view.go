@@ -116,7 +116,7 @@ func (h TCP) DstPort() uint16      { return be.Uint16(h[2:]) }
 func (h TCP) Seq() seq.Num         { return seq.Num(be.Uint32(h[4:])) }
 func (h TCP) Ack() seq.Num         { return seq.Num(be.Uint32(h[8:])) }
 func (h TCP) DataOffset() int      { return int(h[12]>>4) * 4 } // in octets
-func (h TCP) Flags() Flags         { return Flags(h[13]) }
+func (h TCP) Flags() Flags         { return Flags(be.Uint16(h[12:])) & flagBits }
 func (h TCP) Wnd() uint16          { return be.Uint16(h[14:]) }
 func (h TCP) Checksum() uint16     { return be.Uint16(h[16:]) }
 func (h TCP) Up() uint16           { return be.Uint16(h[18:]) }
@@ -124,8 +124,8 @@ func (h TCP) SetSrcPort(v uint16)  { be.PutUint16(h, v) }
 func (h TCP) SetDstPort(v uint16)  { be.PutUint16(h[2:], v) }
 func (h TCP) SetSeq(v seq.Num)     { be.PutUint32(h[4:], uint32(v)) }
 func (h TCP) SetAck(v seq.Num)     { be.PutUint32(h[8:], uint32(v)) }
-func (h TCP) SetDataOffset(n int)  { h[12] = uint8(n/4) << 4 } // in octets; clears the reserved bits
-func (h TCP) SetFlags(v Flags)     { h[13] = uint8(v) }
+func (h TCP) SetDataOffset(n int)  { h[12] = uint8(n/4) << 4 } // in octets; clears AE and the reserved bits
+func (h TCP) SetFlags(v Flags)     { h[12], h[13] = h[12]&^1|uint8(v>>8)&1, uint8(v) }
 func (h TCP) SetChecksum(v uint16) { be.PutUint16(h[16:], v) }
 func (h TCP) SetUp(v uint16)       { be.PutUint16(h[18:], v) }
 func (h TCP) Options() []byte      { return h[TCPHeaderLen:h.DataOffset()] }
