@@ -74,6 +74,12 @@ func (f *fieldSet) set(name, value string, given bool) (err error) {
 		if o.TSVal, err = parseUint[uint32](val); err == nil {
 			o.TSEcr, err = parseUint[uint32](ecr)
 		}
+	case "AO":
+		o.Set |= wire.HasAO
+		id, next, _ := strings.Cut(value, ",")
+		if o.KeyID, err = parseUint[uint8](id); err == nil {
+			o.RNextKeyID, err = parseUint[uint8](next)
+		}
 	case "SACK":
 		err = parseSACK(o, value)
 	case "COOKIEOPT":

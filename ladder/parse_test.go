@@ -118,7 +118,7 @@ RFC 7323
 1.  0.000s  CLOSED                                  LISTEN
 2.  0.001s  (connect)
             SYN-SENT --> <SEQ=1000><CTL=SYN>    --> SYN-RECEIVED  ; A by RFC 9293 3.10.1: active OPEN
-                         <WND=65535><MSS=1460><WS=7><SACKOK><TS=1,0>
+                         <WND=65535><MSS=1460><WS=7><SACKOK><TS=1,0><AO=5,6>
                                             ; B by RFC 9293 3.10.7.2 third: check for a SYN,
                                             ; which it is
 3. +0.020s  (lost) ... <SEQ=2000><ACK=1001><CTL=SYN,ACK> <-- SYN-RECEIVED
@@ -131,7 +131,7 @@ func TestParseBeyondTheRFC(t *testing.T) {
 		t.Fatalf("header: %+v", l)
 	}
 	syn := l.Lines[2]
-	if got, want := syn.Segment.String(), "<SEQ=1000><CTL=SYN><WND=65535><MSS=1460><WS=7><SACKOK><TS=1,0>"; got != want {
+	if got, want := syn.Segment.String(), "<SEQ=1000><CTL=SYN><WND=65535><MSS=1460><WS=7><SACKOK><TS=1,0><AO=5,6>"; got != want {
 		t.Errorf("got %s; want %s", got, want)
 	}
 	why := []Why{{A, "RFC 9293 3.10.1", "active OPEN"}, {B, "RFC 9293 3.10.7.2 third", "check for a SYN, which it is"}}

@@ -203,6 +203,9 @@ func (s *Segment) optionFields() string {
 	if o.Has(wire.HasTimestamps) {
 		fmt.Fprintf(&b, "<TS=%d,%d>", o.TSVal, o.TSEcr)
 	}
+	if o.Has(wire.HasAO) {
+		fmt.Fprintf(&b, "<AO=%d,%d>", o.KeyID, o.RNextKeyID)
+	}
 	if blocks := o.Blocks(); len(blocks) > 0 {
 		b.WriteString("<SACK=")
 		for i, k := range blocks {

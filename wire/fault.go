@@ -35,6 +35,7 @@ const (
 	FaultTCPDataOffset   // below 5, or beyond the segment
 	FaultTCPChecksum     // the checksum does not fit
 	FaultTCPOptionLength // an option's length is illegal
+	FaultTCPAO           // two TCP-AOs, or one and TCP MD5
 
 	FaultICMPShort    // fewer octets than the ICMP header has
 	FaultICMPChecksum // the checksum does not fit
@@ -75,6 +76,7 @@ var faults = [NumFaults]struct{ clause, sentence string }{
 	FaultTCPDataOffset:   {"RFC 9293 3.1", "the data offset is below 5 words or beyond the segment"},
 	FaultTCPChecksum:     {"RFC 9293 3.1 MUST-3", "the TCP checksum is wrong"},
 	FaultTCPOptionLength: {"RFC 9293 3.1 MUST-7", "the length of a TCP option is illegal"},
+	FaultTCPAO:           {"RFC 5925 2.2", "a segment has more than one TCP-AO, or TCP-AO and TCP MD5"},
 
 	FaultICMPShort:    {"RFC 792, RFC 4443 2.1", "the message is shorter than an ICMP header"},
 	FaultICMPChecksum: {"RFC 792, RFC 4443 2.3", "the ICMP checksum is wrong"},

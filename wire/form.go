@@ -22,6 +22,9 @@ func optionsLen(set OptionSet, o *Options) (n, sack, fast int) {
 	if set&HasAccECN != 0 {
 		n += AccECNLen(int(o.NAccECN))
 	}
+	if set&HasAO != 0 {
+		n += AOLen
+	}
 	if set&HasSACK != 0 {
 		sack = min(int(o.NSACK), (maxTCPOptions-n-4)/8)
 		if sack > 0 {
@@ -54,6 +57,11 @@ func outgoing(s *Segment) OptionSet {
 	} else if s.Flags&ACK == 0 {
 		set &^= HasAccECN // RFC 9768 section 3.2.3.2.1: "MUST NOT include an AccECN TCP Option on the SYN"
 	}
+	if set&(HasAccECN|HasAO) == HasAccECN|HasAO {
+		if n, _, _ := optionsLen(set&^(HasSACK|HasFastOpen), &s.Options); n > maxTCPOptions {
+			set &^= HasAccECN // a SYN,ACK with all that has no room for it
+		}
+	}
 	return set
 }
 
@@ -84,7 +92,9 @@ func HeaderLen(f *Flow, s *Segment) int {
 //
 // Of the options in s, those for a SYN alone are left out of other segments (MUST-65),
 // and SACK blocks for which there is no room are left out, the last first: with
-// timestamps three remain (RFC 2018 section 3). A Fast Open cookie without room is left out too.
+// timestamps three remain (RFC 2018 section 3), with timestamps and TCP-AO one. A Fast Open cookie or,
+// beside TCP-AO, an AccECN option without room is left out too. TCP-AO stands last, with a MAC of zero: whoever signs the packet has
+// it formed with [ChecksumPartial], writes the MAC where [FindAO] says, and calls [FinishChecksum].
 func PutSegment(b []byte, f *Flow, s *Segment, sum Checksum) int {
 	hl := HeaderLen(f, s)
 	total := hl + len(s.Text) + len(s.TextRest)
@@ -212,6 +222,12 @@ func putOptions(b []byte, set OptionSet, o *Options) {
 			be.PutUint32(b[8+8*i:], uint32(blk.Right))
 		}
 		b = b[4+8*sack:]
+	}
+	if set&HasAO != 0 {
+		last := b[len(b)-AOLen:]
+		b = b[:len(b)-AOLen]
+		be.PutUint32(last, optAO<<24|AOLen<<16|uint32(o.KeyID)<<8|uint32(o.RNextKeyID))
+		clear(last[AOHead:])
 	}
 	if fast > 0 {
 		for len(b) > fast {

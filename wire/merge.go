@@ -22,8 +22,8 @@ const mergeable = ACK | PSH | FIN | ECE | AE
 // anybody could read: addresses, ports, traffic class with its ECN bits, hop limit, flow
 // label, options (timestamps too), acknowledgment, window, flags. PSH or FIN ends the run.
 // All packets of a run but the last have the same amount of text. Packets with IPv4
-// options, IPv6 extension headers, or without Don't Fragment, whose identification would
-// be lost, are left alone.
+// options, IPv6 extension headers, TCP-AO, whose MAC is that of one segment, or without Don't
+// Fragment, whose identification would be lost, are left alone.
 func Merge(held []byte, gso uint16, next []byte) ([]byte, uint16, bool) {
 	hIP, hOff := mergeHead(held)
 	nIP, nOff := mergeHead(next)
@@ -118,5 +118,5 @@ func sameTCP(h, n TCP, off int) bool {
 		[4]byte(h[:4]) == [4]byte(n[:4]) && // ports
 		[4]byte(h[8:12]) == [4]byte(n[8:12]) && // acknowledgment
 		h.Wnd() == n.Wnd() && h.Up() == n.Up() &&
-		bytes.Equal(h[TCPHeaderLen:off], n[TCPHeaderLen:off])
+		bytes.Equal(h[TCPHeaderLen:off], n[TCPHeaderLen:off]) && !hasAO(h[TCPHeaderLen:off])
 }

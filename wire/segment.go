@@ -98,6 +98,7 @@ const (
 	HasTimestamps                          // RFC 7323 section 3
 	HasFastOpen                            // RFC 7413 section 4.1.1
 	HasAccECN                              // RFC 9768 section 3.2.3
+	HasAO                                  // RFC 5925 section 2.2
 )
 
 // MaxSACKBlocks is how many blocks fit beside nothing else in 40 octets of options.
@@ -125,8 +126,10 @@ type Options struct {
 	WindowScale uint8 // the shift count as sent; more than 14 is read as 14 (RFC 7323 section 2.3)
 	NSACK       uint8 // how many of SACK are in use
 	NAccECN     uint8 // how many fields AccECN has: 0 to 3
-	MSS         uint16
 	AccECNOrder uint8 // of them: 0 is EE0B, ECEB, EE1B, 1 is EE1B, ECEB, EE0B; those at the end may be missing
+	KeyID       uint8 // of TCP-AO, whose MAC FindAO finds
+	RNextKeyID  uint8 // of TCP-AO
+	MSS         uint16
 	TSVal       uint32
 	TSEcr       uint32
 	AccECN      AccECN

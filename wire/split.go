@@ -19,7 +19,7 @@ type Splitter struct {
 // it is until the last. A packet with less text comes out as one.
 //
 // It refuses, with FaultSplit or a fault of ParseIP and ParseTCP, what is not a whole
-// TCP packet or has a SYN or RST beside text for more than one. Whether the text is what
+// TCP packet or has a SYN, RST or TCP-AO beside text for more than one. Whether the text is what
 // the sender sent it cannot know: a packet that arrived is verified before it is cut,
 // since every piece gets a checksum that fits.
 func (sp *Splitter) Start(b []byte, gso uint16) Fault {
@@ -40,7 +40,7 @@ func (sp *Splitter) Start(b []byte, gso uint16) Fault {
 		return FaultTCPDataOffset
 	}
 	text := h[off:]
-	if len(text) > int(gso) && h.Flags()&(SYN|RST) != 0 {
+	if len(text) > int(gso) && (h.Flags()&(SYN|RST) != 0 || hasAO(h[TCPHeaderLen:off])) {
 		return FaultSplit
 	}
 	*sp = Splitter{packet: ip.Packet, text: text, head: ip.HeaderLen + off, ip: ip.HeaderLen, gso: int(gso)}

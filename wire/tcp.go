@@ -16,6 +16,9 @@ const (
 	optAccECN1       = 174
 )
 
+// alignedTimestamps are the first four octets of timestamps alone in RFC 7323's layout.
+const alignedTimestamps = optNOP<<24 | optNOP<<16 | optTimestamps<<8 | 10
+
 // maxTCPOptions is what a data offset of 15 words leaves, in octets.
 const maxTCPOptions = 40
 
@@ -62,13 +65,16 @@ func ParseTCP(b []byte, seg *Segment) Fault {
 	opts := b[TCPHeaderLen:off]
 	// Nearly every segment of a connection with timestamps has these twelve octets
 	// and no more (RFC 7323 appendix A).
-	if len(opts) == 12 && be.Uint32(opts) == optNOP<<24|optNOP<<16|optTimestamps<<8|10 {
+	if len(opts) == 12 && be.Uint32(opts) == alignedTimestamps {
 		seg.Options.Set = HasTimestamps
 		seg.Options.TSVal = be.Uint32(opts[4:])
 		seg.Options.TSEcr = be.Uint32(opts[8:])
 		return FaultNone
 	}
 	f := parseOptions(opts, &seg.Options)
+	if f == FaultNone && seg.Options.Has(HasAO) {
+		f = checkAO(opts)
+	}
 	if seg.Flags&SYN == 0 {
 		seg.Options.drop(synOnly) // MUST-65
 	} else if seg.Flags&ACK == 0 {
@@ -171,6 +177,12 @@ func (o *Options) read(opt []byte) bool {
 		}
 	case optAccECN0, optAccECN1:
 		o.readAccECN(opt)
+	case optAO:
+		if n < AOHead {
+			return false
+		}
+		o.Set |= HasAO
+		o.KeyID, o.RNextKeyID = opt[2], opt[3]
 	default: // MUST-6: unknown, and its length says where the next begins
 	}
 	return true

@@ -249,6 +249,9 @@ func FuzzParseTCP(f *testing.F) {
 	f.Add(tcpHeader(wire.ACK, 0, 1, 2, 3))
 	f.Add(tcpHeader(wire.SYN, 2, 4, 5, 180, 34, 10, 1, 2, 3, 4, 5, 6, 7, 8))
 	f.Add(tcpHeader(wire.SYN, 34, 2, 34, 5, 1, 2, 3, 1))
+	f.Add(tcpHeader(wire.ACK, 1, 29, 6, 1, 2, 3, 4, 1))
+	f.Add(tcpHeader(wire.ACK, 29, 4, 1, 2, 29, 4, 3, 4))
+	f.Add(tcpHeader(wire.ACK, 19, 4, 1, 2, 29, 4, 3, 4))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		var s wire.Segment
 		before := bytes.Clone(b)
@@ -265,7 +268,8 @@ func FuzzParseTCP(f *testing.F) {
 		if !bytes.HasSuffix(b, s.Text) || s.Options.WindowScale > 14 || int(s.Options.NSACK) > wire.MaxSACKBlocks {
 			t.Fatalf("%+v", s)
 		}
-		if len(s.Text) > 60000 || s.Options.Has(wire.HasSACK) && (s.Flags.Has(wire.SYN) || s.Options.Has(wire.HasAccECN)) {
+		if len(s.Text) > 60000 || s.Options.Has(wire.HasSACK) && (s.Flags.Has(wire.SYN) || s.Options.Has(wire.HasAccECN)) ||
+			s.Options.Has(wire.HasAO) && s.Options.Set&(wire.HasSACK|wire.HasFastOpen|wire.HasAccECN) != 0 {
 			return // no room for every such header in our own layout
 		}
 		// What was understood can be said, and is understood again.
@@ -283,11 +287,12 @@ func slowOptionFault(b []byte) bool {
 		return true
 	}
 	legal := map[byte][]int{2: {4}, 3: {3}, 4: {2}, 5: {10, 18, 26, 34}, 8: {10}}
+	auth, md5 := 0, 0
 	end := int(b[12]>>4) * 4
 	for i := 20; i < end; {
 		kind := b[i]
 		if kind == 0 {
-			return false
+			break
 		}
 		if kind == 1 {
 			i++
@@ -305,12 +310,18 @@ func slowOptionFault(b []byte) bool {
 			}
 			ok = ok && fits
 		}
-		if !ok {
+		if !ok || kind == 29 && n < 4 {
 			return true
+		}
+		switch kind {
+		case 29:
+			auth++
+		case 19:
+			md5++
 		}
 		i += n
 	}
-	return false
+	return auth > 1 || auth == 1 && md5 > 0
 }
 
 func FuzzFormParse(f *testing.F) {
@@ -323,7 +334,7 @@ func FuzzFormParse(f *testing.F) {
 		at := min(int(cut), len(text))
 		s := wire.Segment{Seq: seq.Num(sq), Ack: seq.Num(ack), Wnd: wnd, Up: up, Flags: wire.Flags(flags) | wire.Flags(cut&0x100),
 			TC: uint8(opts), HopLimit: uint8(opts >> 8), Text: text[:at], TextRest: text[at:],
-			Options: wire.Options{Set: wire.OptionSet(set & 63), MSS: uint16(opts), WindowScale: uint8(opts >> 16),
+			Options: wire.Options{Set: wire.OptionSet(set&31) | wire.OptionSet(set>>5&1)*wire.HasAccECN | wire.OptionSet(set>>7)*wire.HasAO, KeyID: uint8(opts >> 24), RNextKeyID: uint8(opts >> 32), MSS: uint16(opts), WindowScale: uint8(opts >> 16),
 				TSVal: uint32(opts), TSEcr: uint32(opts >> 32), NSACK: nsack % 5, NAccECN: nsack >> 4 % 4, AccECNOrder: nsack >> 7,
 				AccECN: wire.AccECN{EE0B: uint32(opts) & 0xffffff, ECEB: sq & 0xffffff, EE1B: ack & 0xffffff}}}
 		for i := range s.Options.NSACK {
@@ -400,10 +411,15 @@ func speakable(flags wire.Flags, o wire.Options) wire.Options {
 		w.TSVal, w.TSEcr = o.TSVal, o.TSEcr
 		room -= 12
 	}
-	if o.Has(wire.HasAccECN) && (!syn || flags.Has(wire.ACK)) {
+	if o.Has(wire.HasAO) {
+		w.Set |= wire.HasAO
+		w.KeyID, w.RNextKeyID = o.KeyID, o.RNextKeyID
+		room -= 16
+	}
+	if need := []int{4, 8, 8, 12}[o.NAccECN]; o.Has(wire.HasAccECN) && (!syn || flags.Has(wire.ACK)) && room >= need {
 		w.Set |= wire.HasAccECN
 		w.NAccECN, w.AccECNOrder = o.NAccECN, o.AccECNOrder
-		room -= []int{4, 8, 8, 12}[w.NAccECN]
+		room -= need
 		first, last := &w.AccECN.EE0B, &w.AccECN.EE1B
 		w.AccECN = o.AccECN
 		if w.AccECNOrder == 1 {
