@@ -65,7 +65,8 @@ var imports = policy.Table{
 	},
 	"tcp": {
 		Vitro: []string{"seq", "wire"},
-		Std:   with(values),
+		// What TCP-AO computes is a function of its key and the segment (RFC 5926).
+		Std: with(values, "crypto/aes", "crypto/cipher", "crypto/hmac", "crypto/sha1", "crypto/subtle"),
 		Why: map[string]string{
 			"*":      "the machine of one connection knows segments, calls and the time, and nothing around it",
 			"stack":  "one connection does not know that there are others",

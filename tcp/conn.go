@@ -30,6 +30,7 @@ type Conn struct {
 	search   *mtuSearch // for the path MTU; nil when there is nothing to search for
 	rack     rackVars
 	ecn      ecnVars
+	auth     *auth // nil without TCP-AO
 	count    counters
 	rto      rtoVars
 	cc       congestionVars
@@ -251,6 +252,7 @@ func (c *Conn) forget() {
 	c.iss, c.irs, c.fast = 0, 0, nil
 	c.snd, c.opt, c.rto, c.cc = sendVars{capacity: c.snd.capacity}, optionVars{}, rtoVars{}, congestionVars{}
 	c.ecn = ecnVars{}
+	c.auth.forget()
 	c.reply.owed &= owedReset
 	rcv := receiveVars{capacity: c.rcv.capacity, fixed: c.rcv.fixed, shut: c.rcv.shut}
 	c.rcv = rcv

@@ -156,6 +156,7 @@ func (c *Conn) planOption(blocks int) (order uint8, n int) {
 	if c.opt.timestamps {
 		space = min(maxOptions-timestampsLength, int(c.mss())-1)
 	}
+	space -= int(c.auth.length())
 	if blocks > 0 {
 		space -= sackLength + 8*blocks
 	}

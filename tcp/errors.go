@@ -34,6 +34,14 @@ const (
 	ErrUnread
 	// ErrResources: the connection's owner has taken its memory back (Reclaim).
 	ErrResources
+	// ErrBadKey: a key without a secret, or with an algorithm that there is not.
+	ErrBadKey
+	// ErrKeyOverlap: two keys for the same sockets have an ID in common.
+	ErrKeyOverlap
+	// ErrNoKey: no key has that ID, is for that peer, or the connection has begun without keys.
+	ErrNoKey
+	// ErrKeyInUse: a key that the connection uses would be taken away or changed.
+	ErrKeyInUse
 )
 
 var errorTexts = [...]string{
@@ -49,6 +57,10 @@ var errorTexts = [...]string{
 	ErrUnreachable:   "destination unreachable",
 	ErrUnread:        "connection reset: data arrived after close",
 	ErrResources:     "insufficient resources",
+	ErrBadKey:        "key without a secret, or of an unknown algorithm",
+	ErrKeyOverlap:    "two keys for the same sockets have an ID in common",
+	ErrNoKey:         "no such key",
+	ErrKeyInUse:      "key is in use",
 }
 
 // Error returns the response's text.

@@ -246,9 +246,13 @@ func (c *Conn) end(now Time, rule Rule, err Error) {
 // 3.10.7. SEGMENT ARRIVES.
 
 // Arrive processes one segment, addressed to this connection and with a valid checksum.
-// It may trim seg, and does not keep it.
+// It may trim seg, and does not keep it. A connection with keys takes what Authenticate has
+// passed.
 func (c *Conn) Arrive(now Time, seg *wire.Segment) {
 	c.countIn(now, seg)
+	if !c.isVouched(now, seg) {
+		return
+	}
 	switch c.state {
 	case Closed:
 		c.arriveClosed(now, seg)
@@ -693,7 +697,7 @@ func (c *Conn) endByWait(now Time) {
 // error ends an attempt to connect; once synchronized every error is soft (RFC 5927
 // section 5.2, RFC 5461), because whoever guesses the four-tuple could end any connection.
 func (c *Conn) ICMP(now Time, e SoftError) bool { // MUST-54
-	if !c.inFlight(e.Seq) {
+	if !c.inFlight(e.Seq) || c.ignoresICMP(e.Type, e.Code) {
 		return false
 	}
 	c.soft = e

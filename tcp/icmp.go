@@ -45,6 +45,9 @@ func (c *Conn) SoftError() SoftError { return c.soft }
 // congestion (RFC 8201 section 5.4). One about a probe that is larger than the rest says which size
 // to probe next (RFC 8899 section 4.6.2), and what is sent stays as it is.
 func (c *Conn) PacketTooBig(now Time, quoted seq.Num, mtu int) bool {
+	if c.flow.Remote.Is4() && c.ignoresICMP(3, 4) {
+		return false
+	}
 	mtu = max(mtu, int(c.leastMTU()))
 	if !c.inFlight(quoted) || mtu >= int(c.pmtu()) {
 		return c.inFlight(quoted) && c.mtuHint(now, quoted, mtu)

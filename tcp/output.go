@@ -70,6 +70,7 @@ func (c *Conn) outputReset(now Time, seg *wire.Segment) {
 		seg.Flags |= wire.ACK
 	}
 	c.putTimestamps(now, seg) // RFC 7323 section 3.2: "SHOULD be sent in an <RST> segment"
+	c.putAuth(seg)
 }
 
 // outputSYN sends <SEQ=ISS><CTL=SYN> or, once the peer's SYN has come, <SEQ=ISS><ACK=RCV.NXT>
@@ -97,6 +98,7 @@ func (c *Conn) outputSYN(now Time, seg *wire.Segment) bool {
 		o.Set |= wire.HasSACKPermitted
 	}
 	c.putTimestamps(now, seg)
+	c.putAuth(seg)
 	if c.rto.count == 0 {
 		c.timeSegment(now, c.iss+1)
 	}
@@ -115,6 +117,7 @@ func (c *Conn) fill(now Time, seg *wire.Segment) {
 	c.putTimestamps(now, seg)
 	c.putSACK(seg)
 	c.putECN(seg)
+	c.putAuth(seg)
 }
 
 func (c *Conn) putAck(seg *wire.Segment) {
@@ -165,7 +168,7 @@ func (c *Conn) sackBlocks() int {
 	if !c.opt.sack || have == 0 || c.ecn.acc != nil && c.ecn.acc.bare {
 		return 0
 	}
-	most := wire.MaxSACKBlocks
+	most := wire.MaxSACKBlocks - int(c.auth.length()/8)
 	if c.opt.timestamps {
 		most--
 	}
@@ -413,5 +416,11 @@ func (c *Conn) outputAck(now Time, seg *wire.Segment) bool {
 }
 
 // SetSuperSegment lets Output give segments of up to n octets of text, which whoever sends
-// them cuts by Segment.GSO; 0 (the default) means one wire segment each.
-func (c *Conn) SetSuperSegment(n int) { c.superMax = uint32(max(n, 0)) }
+// them cuts by Segment.GSO; 0 (the default) means one wire segment each, as a connection with keys
+// has it in any case: a MAC is that of one segment.
+func (c *Conn) SetSuperSegment(n int) {
+	if c.auth != nil {
+		n = 0
+	}
+	c.superMax = uint32(max(n, 0))
+}

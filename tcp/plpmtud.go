@@ -111,6 +111,7 @@ func (c *Conn) textOf(mtu uint16) uint32 {
 	if c.opt.timestamps {
 		n -= min(timestampsLength, n-1)
 	}
+	n -= min(c.auth.length(), n-1)
 	return n
 }
 

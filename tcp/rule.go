@@ -33,6 +33,12 @@ const (
 	RuleAbortClosing
 	RuleReclaim
 	RuleUnreadText
+	// Segments: TCP-AO.
+	RuleAuthMissing
+	RuleAuthKey
+	RuleAuthLength
+	RuleAuthBad
+	RuleAuthUnknown
 	// Segments: CLOSED, LISTEN, SYN-SENT.
 	RuleClosed
 	RuleClosedReset
@@ -140,6 +146,11 @@ var rules = [NumRules]ruleText{
 	RuleAbortClosing:        {"RFC 9293 3.10.5 CLOSING", "ABORT: delete TCB"},
 	RuleReclaim:             {"RFC 9293 3.8.6.1", "no progress, and no memory left: subject to resource management"},
 	RuleUnreadText:          {"RFC 9293 3.6.1", "text that nobody will read: send a RST to show that data was lost"},
+	RuleAuthMissing:         {"RFC 5925 7.3", "keys are set, and there is no TCP-AO: silently discard"},
+	RuleAuthKey:             {"RFC 5925 7.5 1", "no key has the KeyID: silently discard"},
+	RuleAuthLength:          {"RFC 5925 7.5 2.a", "TCP-AO has not the length that the key says: silently discard"},
+	RuleAuthBad:             {"RFC 5925 7.5 2.d", "the computed MAC differs: silently discard"},
+	RuleAuthUnknown:         {"RFC 5925 7.3", "TCP-AO, and no key is for the sockets: discarded, as configured"},
 	RuleClosed:              {"RFC 9293 3.10.7.1", "no connection: a RST is sent in response"},
 	RuleClosedReset:         {"RFC 9293 3.10.7.1", "an incoming segment containing a RST is discarded"},
 	RuleListenReset:         {"RFC 9293 3.10.7.2 first", "an incoming RST should be ignored"},

@@ -79,6 +79,7 @@ type Status struct {
 	Reordering bool   // segments have overtaken each other: RACK waits for them (RFC 8985 section 6.2)
 	ReceiveMSS uint32 // text of the longest segment that has come, octets
 	Counts     Counts
+	Auth       AuthStatus
 }
 
 // Status returns the connection's state and variables. It may be called at any time; a
@@ -103,6 +104,7 @@ func (c *Conn) Status() Status {
 		Retransmissions: c.rto.count, Probes: c.timer.probes,
 		UserTimeout: c.timer.userTimeout, TrafficClass: c.tc, HopLimit: c.hops, Soft: c.soft,
 		Deadline: c.Deadline(),
+		Auth:     c.auth.status(),
 	}
 	s.FastOpen = c.FastOpen()
 	s.Phase, s.LastLoss, s.Counts = c.cc.phase, c.count.lastLoss, c.count.Counts
