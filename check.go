@@ -57,6 +57,9 @@ func (c *Config) check() error {
 	if err := c.checkFixed(); err != nil {
 		return err
 	}
+	if err := c.Keys.Check(); err != nil {
+		return fmt.Errorf("vitro: Config.Keys: %w", err)
+	}
 	return c.checkTimes()
 }
 

@@ -95,6 +95,14 @@ type Config struct {
 	// ICMP messages alone.
 	MTUProbing tcp.MTUProbing
 
+	// Keys are those of TCP-AO (RFC 5925), for all connections for whose sockets there is one and
+	// whose Dialer or ListenConfig has none. Such a connection counts for Limits.MaxConnections until
+	// the end of TIME-WAIT. Default: none, and no connection uses TCP-AO.
+	Keys tcp.Keys
+	// DiscardUnknownAO drops segments that have TCP-AO where no key is for their sockets. Default:
+	// the option is passed over (RFC 5925 section 7.3).
+	DiscardUnknownAO bool
+
 	// KeepAliveOctet gives each keep-alive probe one octet of garbage, for peers that answer
 	// nothing less (RFC 9293 section 3.8.4, MAY-6). Default: none (SHLD-12).
 	KeepAliveOctet bool
@@ -163,6 +171,7 @@ func (c *Config) host() (host.Config, error) {
 	h.ElasticSend = c.ElasticSend
 	s := &h.Stack
 	s.HopLimit, s.PortFirst, s.PortLast, s.Forward = c.HopLimit, c.PortFirst, c.PortLast, c.Forward
+	s.Keys, s.DiscardUnknownAO = c.Keys.Clone(), c.DiscardUnknownAO
 	s.TCP = tcp.Config{
 		ReceiveBuffer: c.ReceiveBuffer, SendBuffer: c.SendBuffer,
 		MaxReceiveBuffer: c.MaxReceiveBuffer, MaxSendBuffer: c.MaxSendBuffer,

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/vitro-net/vitro/host"
+	"github.com/vitro-net/vitro/tcp"
 )
 
 // Dial connects to an address. The network is "tcp", "tcp4" or "tcp6". An address without
@@ -61,6 +62,9 @@ type Dialer struct {
 	// unless KeepAlive is negative.
 	KeepAlive       time.Duration
 	KeepAliveConfig net.KeepAliveConfig
+	// Keys are those of TCP-AO (RFC 5925): the first that is for the peer signs the SYN. One must be
+	// for it, or Dial gives tcp.ErrNoKey. Default nil: Config.Keys; an empty list is none.
+	Keys tcp.Keys
 	// Report, if set, is what SetReport sets, from the first SYN on: it hears of one that is
 	// not answered, before Dial gives up (RFC 9293 section 3.8.3, MUST-22).
 	Report func(Report)
@@ -190,7 +194,7 @@ func sameFamily(addrs []netip.AddrPort, local netip.Addr) []netip.AddrPort {
 // error is that of the first, as with package net.
 func (d *Dialer) dialEach(ctx context.Context, network string, local netip.AddrPort, addrs []netip.AddrPort, open opening) (*Conn, error) {
 	keep := initialKeepAlive(d.KeepAlive, d.KeepAliveConfig)
-	config := host.DialConfig{KeepAlive: keepAlive(keep, host.KeepAlive{}), Report: d.Report}
+	config := host.DialConfig{KeepAlive: keepAlive(keep, host.KeepAlive{}), Keys: d.Keys, Report: d.Report}
 	var first error
 	for i, remote := range addrs {
 		begun := ctx.Err() == nil

@@ -166,6 +166,28 @@ func ExampleConfig_trace() {
 	// SYN-SENT -> CLOSED by RFC 9293 3.10.7.3 second: a RST that acknowledges our SYN: enter CLOSED
 }
 
+// Each segment of a connection with keys is authenticated (TCP-AO, RFC 5925): the SendID of one
+// end is the RecvID of the other.
+func ExampleDialer_keys() {
+	client, server := hosts(vitro.Config{})
+	defer client.Close()
+	defer server.Close()
+	secret := []byte("known to both, and to nobody else")
+	peers := netip.MustParsePrefix("10.0.0.0/24")
+	lc := vitro.ListenConfig{Stack: server, Keys: tcp.Keys{{SendID: 1, RecvID: 2, Secret: secret, Peer: peers}}}
+	lc.Listen(context.Background(), "tcp", ":179")
+	d := vitro.Dialer{Stack: client, Keys: tcp.Keys{{SendID: 2, RecvID: 1, Secret: secret}}}
+	c, err := d.DialTCP(context.Background(), "tcp", "10.0.0.2:179")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer c.Close()
+	auth := c.Status().Auth
+	fmt.Println(auth.On, auth.CurrentKey, auth.Bad)
+	// Output: true 2 0
+}
+
 // hosts returns two hosts joined in memory, 10.0.0.1 and 10.0.0.2.
 func hosts(c vitro.Config) (client, server *vitro.Stack) {
 	la, lb := link.Pair(1500)

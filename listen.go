@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/vitro-net/vitro/host"
+	"github.com/vitro-net/vitro/tcp"
 )
 
 // Listen listens on a socket of the Stack. The network is "tcp", "tcp4" or "tcp6". An
@@ -51,6 +52,10 @@ type ListenConfig struct {
 	// accepted connections, after 15 s, unless KeepAlive is negative.
 	KeepAlive       time.Duration
 	KeepAliveConfig net.KeepAliveConfig
+	// Keys are those of TCP-AO (RFC 5925). A peer for which there is one must use it; any other
+	// connects without: a key for all others, that nobody has, keeps them out. No SYN cookie goes to
+	// a peer with a key. Default nil: Config.Keys; an empty list is none.
+	Keys tcp.Keys
 }
 
 // Listen listens; see Stack.Listen. ctx is for the look-up of the host's name.
@@ -83,6 +88,7 @@ func (lc *ListenConfig) ListenTCP(ctx context.Context, network, address string) 
 	}
 	core, err := lc.Stack.host.Listen(local, host.ListenConfig{
 		Backlog: lc.Backlog, HalfOpen: lc.HalfOpen, FastOpen: lc.FastOpen, V6Only: network == "tcp6",
+		Keys:      lc.Keys,
 		KeepAlive: keepAlive(initialKeepAlive(lc.KeepAlive, lc.KeepAliveConfig), host.KeepAlive{}),
 	})
 	if err != nil {

@@ -66,6 +66,7 @@ func (s Stats) String() string {
 	line("packets not forwarded, hop limit exceeded", s.HopLimitExceeded)
 	line("packets fragmented", s.Fragmented)
 	line("packets reassembled", s.Reassembled)
+	line("segments whose TCP-AO was passed over", s.UnknownAO)
 	line("resets sent for no connection", s.Resets)
 	line("SYN cookies sent", s.CookiesSent)
 	line("SYN cookies that came back", s.CookiesValid)

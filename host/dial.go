@@ -10,6 +10,8 @@ import (
 // DialConfig has the options of Dial. The zero value means the defaults.
 type DialConfig struct {
 	KeepAlive KeepAlive
+	// Keys are those of TCP-AO (RFC 5925); nil: the stack's. Some of them must be for the peer.
+	Keys tcp.Keys
 	// Report is as SetReport sets it, and hears of the SYN too (MUST-22).
 	Report func(Report)
 }
@@ -17,8 +19,8 @@ type DialConfig struct {
 // Dial opens a connection (an active OPEN, RFC 9293 section 3.10.1) and waits until it is
 // established. In local an unspecified address and port 0, each, are chosen by the host.
 // Errors: ECONNREFUSED, ETIMEDOUT, EHOSTUNREACH and others of ICMP, ENETUNREACH where
-// there is no route, EADDRNOTAVAIL, EADDRINUSE, ErrClosed, and the error of ctx, which
-// ends the attempt but no connection that Dial has returned.
+// there is no route, EADDRNOTAVAIL, EADDRINUSE, ErrClosed, tcp.ErrNoKey and others about keys, and
+// the error of ctx, which ends the attempt but no connection that Dial has returned.
 func (h *Host) Dial(ctx context.Context, local, remote netip.AddrPort, config DialConfig) (*Conn, error) {
 	c, _, err := h.dial(ctx, local, remote, config, false, nil)
 	return c, err
@@ -46,6 +48,7 @@ func (h *Host) dial(ctx context.Context, local, remote netip.AddrPort, config Di
 	c.keepAlive, c.report = config.KeepAlive, config.Report
 	opts := config.KeepAlive.options()
 	opts.Watcher, opts.FastOpen = (*signals)(c), fast
+	opts.Keys = config.Keys
 	core, err := h.core.Dial(now, local, remote, opts)
 	if err != nil {
 		return nil, 0, errno(err, tcp.SoftError{})

@@ -10,7 +10,7 @@ import (
 )
 
 // Errors are syscall.Errno as Linux gives them for the same act, io.EOF,
-// os.ErrDeadlineExceeded, a context's own error, and:
+// os.ErrDeadlineExceeded, a context's own error, those of package tcp about keys, and:
 var (
 	// ErrClosed: the connection, the listener or the host has been closed by its user. It
 	// stands for net.ErrClosed, which this package must not import.
@@ -56,6 +56,8 @@ func errno(err error, soft tcp.SoftError) error {
 		return syscall.EPIPE
 	case tcp.ErrResources:
 		return syscall.ENOBUFS
+	case tcp.ErrBadKey, tcp.ErrKeyOverlap, tcp.ErrNoKey, tcp.ErrKeyInUse:
+		return e // no errno says it
 	case tcp.ErrAborted, tcp.ErrUnread:
 		return syscall.ECONNABORTED // by this end, after the user has left
 	}

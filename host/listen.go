@@ -19,6 +19,7 @@ type ListenConfig struct {
 	FastOpen  int       // connections in SYN-RECEIVED whose SYN has brought text, RFC 7413; 0: no TCP Fast Open
 	V6Only    bool      // on ::, no connections over IPv4
 	KeepAlive KeepAlive // of the connections that come
+	Keys      tcp.Keys  // of TCP-AO (RFC 5925); nil: the stack's
 }
 
 // Listener is a socket in LISTEN. All methods may be called by several goroutines at a
@@ -35,7 +36,8 @@ type Listener struct {
 
 // Listen begins to listen (a passive OPEN, RFC 9293 section 3.10.1). An unspecified
 // address means every address of the host, :: those of both families; port 0 means that
-// the host chooses. Errors: EADDRINUSE, EADDRNOTAVAIL, EINVAL, ErrClosed.
+// the host chooses. Errors: EADDRINUSE, EADDRNOTAVAIL, EINVAL, ErrClosed, and of
+// package tcp about keys.
 func (h *Host) Listen(local netip.AddrPort, config ListenConfig) (*Listener, error) {
 	if config.Backlog <= 0 {
 		config.Backlog = DefaultBacklog
@@ -46,8 +48,10 @@ func (h *Host) Listen(local netip.AddrPort, config ListenConfig) (*Listener, err
 		return nil, ErrClosed
 	}
 	l := &Listener{host: h, config: config, next: h.listeners}
+	opts := config.KeepAlive.options()
+	opts.Keys = config.Keys
 	core, err := h.core.Listen(local, config.Backlog, stack.ListenOptions{
-		Conn:     config.KeepAlive.options(),
+		Conn:     opts,
 		HalfOpen: config.HalfOpen,
 		FastOpen: config.FastOpen,
 		V6Only:   config.V6Only,

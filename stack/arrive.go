@@ -167,6 +167,9 @@ func (s *Stack) arriveTCP(now tcp.Time, n *netif, ip *wire.IP, sum wire.Checksum
 		s.arriveListen(now, n, l, &flow, seg)
 		return
 	}
+	if !s.takesStray(now, &flow, tcp.Closed, seg) {
+		return
+	}
 	s.discardStray(now, &flow, tcp.Closed, seg, tcp.RuleNoConnection)
 	s.reset(now, &flow, seg)
 }
@@ -174,6 +177,8 @@ func (s *Stack) arriveTCP(now tcp.Time, n *netif, ip *wire.IP, sum wire.Checksum
 // arriveConn is a segment of a connection.
 func (s *Stack) arriveConn(now tcp.Time, n *netif, c *Conn, seg *wire.Segment) {
 	switch {
+	case !s.authentic(now, c, seg):
+		return
 	case seg.Flags&(wire.SYN|wire.ACK|wire.RST) == wire.SYN && s.reopenConn(now, n, c, seg):
 		return
 	case c.inQueue == inHalfOpen && c.listener.full() && seg.Flags&(wire.ACK|wire.RST) == wire.ACK:

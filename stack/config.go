@@ -42,6 +42,15 @@ type Config struct {
 	// the functions of a Trace it must not call the stack.
 	Fault func(now tcp.Time, packet []byte, fault wire.Fault)
 
+	// Keys are those of TCP-AO (RFC 5925) for connections and listeners whose options have none.
+	// Where none is for its sockets a connection does without; one that has a key stays whole in
+	// TIME-WAIT, and counts for MaxConnections. Dial and Listen return the error of tcp.Keys.Check.
+	// Not changed while the Stack is in use.
+	Keys tcp.Keys
+	// DiscardUnknownAO drops segments that have TCP-AO where no key is for their sockets. Default:
+	// the option is passed over (RFC 5925 section 7.3).
+	DiscardUnknownAO bool
+
 	// HopLimit of all packets whose connection has set none (MUST-49). Default 64.
 	HopLimit uint8
 	// Secret keys ports, SYN cookies and those of TCP Fast Open. Fill it with random octets.

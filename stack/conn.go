@@ -38,6 +38,10 @@ type ConnOptions struct {
 	// before; else the SYN asks for one. The server's user may get that text twice. For
 	// connections that come see ListenOptions.FastOpen.
 	FastOpen bool
+	// Keys are those of TCP-AO (RFC 5925), of which the ones for the connection's sockets count:
+	// with any, all segments are authenticated, the SYN by the first or, for a Listener, by that
+	// which it names; FastOpen does nothing. nil: Config.Keys; an empty list is none.
+	Keys tcp.Keys
 	// Watcher is told of signals from the first on. For connections that come by a Listener
 	// set it with Conn.Watch after Accept.
 	Watcher Watcher
@@ -102,6 +106,7 @@ func (c *Conn) setOptions(now tcp.Time, o *ConnOptions) {
 	if o.KeepAlive {
 		c.tcp.SetKeepAlive(now, true, o.KeepAliveIdle, o.KeepAliveInterval, o.KeepAliveCount)
 	}
+	_ = c.tcp.SetKeys(c.stack.keysOf(o)) // they have been checked
 	c.watcher = o.Watcher
 }
 
@@ -305,7 +310,9 @@ func (s *Stack) settle(now tcp.Time, c *Conn) {
 	case tcp.Closed, tcp.Listen:
 		s.free(c)
 	case tcp.TimeWait:
-		s.keepTimeWait(now, c)
+		if !c.tcp.Authenticated() { // or the keys would go with it
+			s.keepTimeWait(now, c)
+		}
 	case tcp.SynSent, tcp.SynReceived, tcp.Established, tcp.FinWait1, tcp.FinWait2, tcp.CloseWait, tcp.Closing, tcp.LastAck:
 	}
 }

@@ -13,7 +13,8 @@ import (
 //
 // Errors: ErrInvalidAddr, ErrNoRoute, ErrAddrNotAvailable, ErrAddrInUse, ErrNoPorts,
 // ErrLimit, and tcp.ErrUnspecified and tcp.ErrInvalidRemote for a remote socket that is not
-// one host's (MUST-46).
+// one host's (MUST-46); tcp.ErrNoKey where none of opts.Keys is for the sockets, and those of
+// tcp.Keys.Check.
 func (s *Stack) Dial(now tcp.Time, local, remote netip.AddrPort, opts ConnOptions) (*Conn, error) {
 	flow := wire.Flow{Remote: wire.AddrFrom(remote.Addr()), RemotePort: remote.Port(), LocalPort: local.Port()}
 	switch {
@@ -40,6 +41,9 @@ func (s *Stack) Dial(now tcp.Time, local, remote netip.AddrPort, opts ConnOption
 	} else if !s.available(now, &flow) {
 		return nil, ErrAddrInUse
 	}
+	if err := s.checkKeys(&opts, &flow); err != nil {
+		return nil, err
+	}
 	var old tcp.TimeWaitRecord
 	at, reuse := s.waiting.find(&flow)
 	if reuse {
@@ -48,7 +52,7 @@ func (s *Stack) Dial(now tcp.Time, local, remote netip.AddrPort, opts ConnOption
 	}
 	c := s.newConn(now, flow, n)
 	c.setOptions(now, &opts)
-	if opts.FastOpen {
+	if opts.FastOpen && !c.tcp.Authenticated() { // as with arriveListen
 		s.offerFastOpen(now, c, &flow)
 	}
 	if err := c.tcp.Open(now, tcp.Active); err != nil {

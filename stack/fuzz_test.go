@@ -46,6 +46,7 @@ func newHostile(t testing.TB, script []byte) *hostile {
 	cfg.PortFirst, cfg.PortLast = 50000, 50003
 	cfg.TCP.ReceiveBuffer, cfg.TCP.SendBuffer = 1<<14, 1<<14
 	cfg.TCP.MaxBuffers = 1 << 17
+	cfg.Keys = tcp.Keys{{Secret: []byte("nobody knows it"), PeerPort: 4001}}
 	h := &hostile{seat: newSeat(t, cfg), script: script}
 	h.passes = true
 	h.link(stack.InterfaceConfig{MTU: 1300, MaxSuper: 20000, ChecksumOffload: true, Prefixes: prefixes("10.1.0.1/24", "2001:db8:1::1/64")})
@@ -265,7 +266,7 @@ func TestHostileScripts(t *testing.T) {
 		}
 		forwarded, cookies, resets = forwarded+st.Forwarded, cookies+st.CookiesSent, resets+st.Resets
 	}
-	for _, r := range []tcp.Rule{tcp.RuleMartian, tcp.RuleNoConnection, tcp.RuleListenAck, tcp.RuleListenReset, tcp.RuleUnacceptable} {
+	for _, r := range []tcp.Rule{tcp.RuleMartian, tcp.RuleNoConnection, tcp.RuleListenAck, tcp.RuleListenReset, tcp.RuleUnacceptable, tcp.RuleAuthMissing, tcp.RuleAuthBad} {
 		if reached[r] == 0 {
 			t.Errorf("%v is never reached", r)
 		}

@@ -17,7 +17,7 @@ type ListenOptions struct {
 	// V6Only keeps a Listener on :: from taking connections over IPv4.
 	V6Only bool
 	// HalfOpen bounds its connections in SYN-RECEIVED; SYNs beyond are answered by cookies.
-	// 0: Config.HalfOpen; negative: cookies always.
+	// 0: Config.HalfOpen; negative: cookies always. An authentic SYN (RFC 5925) is kept beyond.
 	HalfOpen int
 	// FastOpen is how many of its connections may be in SYN-RECEIVED that have brought text in
 	// the SYN, with a valid cookie (RFC 7413; its PendingFastOpenRequests). Accept gives them
@@ -103,7 +103,8 @@ func (l *childList) remove(c *Conn) {
 // many established connections may wait for Accept; 0 or less: DefaultBacklog. Connections
 // that have the local port do not stand in its way (MUST-42).
 //
-// Errors: ErrAddrInUse, ErrAddrNotAvailable, ErrNoPorts, ErrInvalidAddr.
+// Errors: ErrAddrInUse, ErrAddrNotAvailable, ErrNoPorts, ErrInvalidAddr, and those of
+// tcp.Keys.Check.
 func (s *Stack) Listen(local netip.AddrPort, backlog int, opts ListenOptions) (*Listener, error) {
 	if !local.Addr().IsValid() {
 		return nil, ErrInvalidAddr
@@ -118,6 +119,10 @@ func (s *Stack) Listen(local netip.AddrPort, backlog int, opts ListenOptions) (*
 	case opts.HalfOpen > 0:
 		l.limit = opts.HalfOpen
 	}
+	if err := s.keysOf(&opts.Conn).Check(); err != nil {
+		return nil, err
+	}
+	l.opts.Conn.Keys = opts.Conn.Keys.Clone()
 	l.at = socket{wire.AddrFrom(local.Addr()), local.Port()}
 	if !l.at.addr.IsUnspecified() && !s.isOwn(&l.at.addr) {
 		return nil, ErrAddrNotAvailable
@@ -317,11 +322,13 @@ func (s *Stack) newChild(now tcp.Time, n *netif, l *Listener, flow *wire.Flow) *
 
 // arriveListen is a segment for a listener: RFC 9293 section 3.10.7.2.
 func (s *Stack) arriveListen(now tcp.Time, n *netif, l *Listener, flow *wire.Flow, seg *wire.Segment) {
+	keyed, ok := s.authenticListen(now, l, flow, seg)
 	switch {
+	case !ok, !keyed && !s.takesStray(now, flow, tcp.Listen, seg):
 	case seg.Flags&wire.RST != 0: // first
 		s.discardStray(now, flow, tcp.Listen, seg, tcp.RuleListenReset)
 	case seg.Flags&wire.ACK != 0: // second
-		if !s.arriveCookie(now, n, l, flow, seg) {
+		if keyed || !s.arriveCookie(now, n, l, flow, seg) {
 			s.discardStray(now, flow, tcp.Listen, seg, tcp.RuleListenAck)
 			s.reset(now, flow, seg)
 		}
@@ -329,12 +336,14 @@ func (s *Stack) arriveListen(now tcp.Time, n *netif, l *Listener, flow *wire.Flo
 		s.discardStray(now, flow, tcp.Listen, seg, tcp.RuleListenOther)
 	case flow.RemotePort == 0 || l.full() || s.all.n >= s.cfg.MaxConnections:
 		s.discardStray(now, flow, tcp.Listen, seg, tcp.RuleBacklogFull)
-	case l.crowded():
+	case !keyed && l.crowded():
 		s.sendCookie(now, n, l, flow, seg)
 	default: // third
 		c := s.newChild(now, n, l, flow)
-		l.answerFastOpen(now, c, flow, seg)
-		c.tcp.Arrive(now, seg)
+		if !keyed { // an authentic SYN that is recorded stays authentic: its text could be told again
+			l.answerFastOpen(now, c, flow, seg)
+		}
+		s.begin(now, c, seg)
 		s.touch(now, c)
 	}
 }

@@ -87,7 +87,7 @@ func (s *Stack) outputConn(now tcp.Time, c *Conn, b *Batch) {
 		if n == nil {
 			s.stats.NoRoute++
 		} else {
-			sent += s.putSegment(n, &flow, &s.seg, b)
+			sent += s.putSegment(n, c, &flow, &s.seg, b)
 		}
 		if sent >= turn || !s.canOutput(c, b) {
 			more = true
@@ -103,9 +103,9 @@ func (s *Stack) outputConn(now tcp.Time, c *Conn, b *Batch) {
 	s.settle(now, c)
 }
 
-// putSegment writes the packet of seg to b, which has room for it, or to the loop, and
+// putSegment writes the packet of seg, which c sends, to b, which has room for it, or to the loop, and
 // returns its length.
-func (s *Stack) putSegment(n *netif, flow *wire.Flow, seg *wire.Segment, b *Batch) int {
+func (s *Stack) putSegment(n *netif, c *Conn, flow *wire.Flow, seg *wire.Segment, b *Batch) int {
 	if seg.HopLimit == 0 {
 		seg.HopLimit = s.cfg.HopLimit // MUST-49
 	}
@@ -115,11 +115,11 @@ func (s *Stack) putSegment(n *netif, flow *wire.Flow, seg *wire.Segment, b *Batc
 	}
 	if n.id == loopback {
 		size := wire.HeaderLen(flow, seg) + int(seg.TextLen())
-		size = wire.PutSegment(s.loop.grow(size), flow, seg, sum)
+		size = form(s.loop.grow(size), c, flow, seg, sum)
 		s.loop.add(loopback, size, seg.GSO, sum)
 		return size
 	}
-	size := wire.PutSegment(b.free(), flow, seg, sum)
+	size := form(b.free(), c, flow, seg, sum)
 	b.add(n.id, size, seg.GSO, sum)
 	s.stats.PacketsOut++
 	return size

@@ -28,6 +28,8 @@ type Stats struct {
 	// be; Fragmented packets cut, Reassembled packets put together.
 	Forwarded, TooBig, HopLimitExceeded uint64
 	Fragmented, Reassembled             uint64
+	// UnknownAO counts segments whose TCP-AO was passed over, no key being for their sockets.
+	UnknownAO uint64
 	// Resets counts those sent for segments of no connection.
 	Resets uint64
 	// CookiesSent and CookiesValid count SYN cookies, and those that came back.

@@ -159,6 +159,9 @@ func (s *Stack) hydrate(now tcp.Time, i int32) {
 // arriveTimeWait is a segment for a record.
 func (s *Stack) arriveTimeWait(now tcp.Time, n *netif, i int32, seg *wire.Segment) {
 	r := &s.waiting.slab[i]
+	if !s.takesStray(now, &r.Flow, tcp.TimeWait, seg) {
+		return
+	}
 	if seg.Flags&(wire.SYN|wire.ACK|wire.RST) == wire.SYN && s.mayReopen(&r.TimeWaitRecord, seg) {
 		if l := s.findListener(&r.Flow); l != nil {
 			s.reopen(now, n, l, r.TimeWaitRecord, nil, seg)
@@ -233,6 +236,9 @@ func (s *Stack) reopenConn(now tcp.Time, n *netif, c *Conn, syn *wire.Segment) b
 }
 
 func (s *Stack) reopen(now tcp.Time, n *netif, l *Listener, r tcp.TimeWaitRecord, old *Conn, syn *wire.Segment) {
+	if _, ok := s.authenticListen(now, l, &r.Flow, syn); !ok {
+		return
+	}
 	if !l.mayReopen() {
 		s.discardStray(now, &r.Flow, tcp.TimeWait, syn, tcp.RuleBacklogFull)
 		return
@@ -248,7 +254,7 @@ func (s *Stack) reopen(now tcp.Time, n *netif, l *Listener, r tcp.TimeWaitRecord
 	c.before = &before{r, old}
 	l.reopened++
 	s.reopened++
-	c.tcp.Arrive(now, syn)
+	s.begin(now, c, syn)
 	c.tcp.SetISNFloor(r.SndNxt) // MAY-2
 	s.touch(now, c)
 }
