@@ -103,10 +103,10 @@ type receiveVars struct {
 
 // replyVars are what the connection owes: the answers that Output will give.
 type replyVars struct {
-	owed       owed
 	lastThrott Time // when a throttled ACK was last owed
 	rstSeq     seq.Num
 	rstAck     seq.Num
+	owed       owed
 	rstWithAck bool
 }
 
