@@ -564,3 +564,109 @@ func TestBBRSpuriousRecovery(t *testing.T) {
 		}
 	}
 }
+
+// A user that stops and starts keeps max_bw: what it sends meanwhile is application-limited. After
+// an idleness of six seconds ProbeRTT is left out ("Skipping PROBE_RTT Due to Application-Limited
+// Sending"), and the next text goes at the rate of before at once.
+func TestBBRUserStopsAndStarts(t *testing.T) {
+	const rtt, mbit = 40 * time.Millisecond, 20
+	want := carried(mbit * 1e6)
+	var cc *tcp.BBR
+	w := sim.New(1)
+	cfg := stack.Config{TCP: tcp.Config{SendBuffer: 64 << 20, ReceiveBuffer: 4 << 20}}
+	to := w.Host("B", cfg)
+	watched(&cc).set(&cfg)
+	from := w.Host("A", cfg)
+	link(t, w, both(clean(rtt, mbit, 2)), port(from, "10.0.0.1/24"), port(to, "10.0.0.2/24"))
+	listener, err := to.Listen(server, stack.ListenOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	read, buf := 0, make([]byte, 1<<20)
+	listener.OnAccept(func(c *sim.Conn) {
+		c.OnSignal(func(tcp.Signal) {
+			for n := 1; n > 0; read += n {
+				n, _ = c.Receive(buf)
+			}
+		})
+	})
+	conn, err := from.Dial(netip.AddrPort{}, server, stack.ConnOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.RunFor(time.Second)
+	send := func(n int) {
+		t.Helper()
+		if got, err := conn.Send(make([]byte, n)); got != n {
+			t.Fatalf("of %d octets %d were taken: %v", n, got, err)
+		}
+	}
+	send(int(5 * want))
+	w.RunFor(6 * time.Second)
+	if st := cc.Status(); !st.FullBWReached || read != int(5*want) {
+		t.Fatalf("%d octets have come; the control thinks %+v", read, st)
+	}
+	probes := 0
+	step := func(d time.Duration, do func()) {
+		limit := w.Now().Add(d)
+		was := cc.Status().State
+		do()
+		for w.Step(limit) {
+			if s := cc.Status().State; s != was {
+				if was = s; s == "ProbeRTT" {
+					probes++
+				}
+			}
+		}
+		w.Run(limit)
+	}
+	for range 75 { // a tenth of the rate, for 15 s
+		step(200*time.Millisecond, func() { send(int(want / 50)) })
+		near(t, "max_bw of a user that sends a tenth of it", float64(cc.Status().MaxBW), want, 5)
+	}
+	for range 3 {
+		step(6*time.Second, func() {})
+		probes = 0
+		before := read
+		step(time.Second, func() {
+			send(int(want))
+			if !cc.Status().IdleRestart {
+				w.RunFor(1)
+			}
+			if !cc.Status().IdleRestart {
+				t.Error("idle_restart is false")
+			}
+		})
+		if got := float64(read - before); probes > 0 || got < 0.85*want {
+			t.Errorf("in the second after idleness %.2f of the rate came, and there were %d ProbeRTT", got/want, probes)
+		}
+	}
+	if st := conn.Status(); st.Timeouts > 0 || st.Recoveries > 0 {
+		t.Errorf("%d timeouts, %d recoveries", st.Timeouts, st.Recoveries)
+	}
+}
+
+// A queue that marks is heard: BBR that has asked for ECN loses nothing where CoDel or RED would
+// drop, keeps the queue short, and still carries the rate.
+func TestBBRHearsMarks(t *testing.T) {
+	for name, q := range map[string]sim.QueueConfig{
+		"CoDel": {Kind: sim.CoDel, ECN: true, Limit: 4 << 20},
+		"RED":   {Kind: sim.RED, ECN: true, Limit: 4 << 20, Min: 6000, Max: 60_000, MaxP: 0.1, Weight: 0.02},
+	} {
+		var cc *tcp.BBR
+		bbr := watched(&cc)
+		p := sim.PathConfig{Delay: 10 * time.Millisecond, Rate: 20_000_000, Queue: q}
+		w, b := bulkOver(t, control{"bbr", func(c *stack.Config) { bbr.set(c); c.TCP.ECN = tcp.ECNRequest }}, both(p), 4<<20)
+		w.RunFor(12 * time.Second)
+		r, st := b.Result(), b.Conn().Status()
+		share := r.Goodput() / 8 / carried(20e6)
+		t.Logf("%s: %.3f of what the path carries, %d marks, SRTT %v", name, share, st.Marks, st.SRTT)
+		if st.Marks == 0 || r.Resent > 0 || share < 0.85 || st.SRTT > 60*time.Millisecond {
+			t.Errorf("%s: %.3f of what the path carries, %d marks, %d sent again, SRTT %v", name, share, st.Marks, r.Resent, st.SRTT)
+		}
+		if cc.Status().InflightLongterm == 1<<64-1 {
+			t.Errorf("%s: marks have set no inflight_longterm", name)
+		}
+		sound(t, b)
+	}
+}

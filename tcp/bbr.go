@@ -105,7 +105,7 @@ func (b *BBR) Transmit(now Time, w Window, inflight uint32, limited bool) (cwnd 
 		b.extraAckedIntervalStart = now
 		if b.inProbeBW() {
 			b.setPacingRateWithGain(100)
-		} else if b.state == bbrProbeRTT {
+		} else if b.mode == bbrProbeRTT {
 			b.checkProbeRTTDone()
 		}
 	}
@@ -179,7 +179,7 @@ func (b *BBR) bdpMultiple(bw, gain uint64) uint64 {
 // quantizationBudget is QuantizationBudget, with the offload budget of TCP, "3 * C.send_quantum".
 func (b *BBR) quantizationBudget(inflightCap uint64) uint64 {
 	inflightCap = max(inflightCap, 3*b.sendQuantum, b.minPipeCwnd())
-	if b.state == bbrUp {
+	if b.mode == bbrUp {
 		inflightCap += 2 * b.smss
 	}
 	return inflightCap
@@ -201,7 +201,7 @@ func (b *BBR) setCwnd() {
 		b.cwnd += acked
 	}
 	b.cwnd = max(b.cwnd, b.minPipeCwnd())
-	if b.state == bbrProbeRTT {
+	if b.mode == bbrProbeRTT {
 		b.cwnd = min(b.cwnd, b.probeRTTCwnd())
 	}
 	b.boundCwndForModel()
@@ -210,7 +210,7 @@ func (b *BBR) setCwnd() {
 // boundCwndForModel is BoundCwndForModel.
 func (b *BBR) boundCwndForModel() {
 	bound := uint64(infinity)
-	switch b.state {
+	switch b.mode {
 	case bbrDown, bbrRefill, bbrUp:
 		bound = b.inflightLongterm
 	case bbrCruise, bbrProbeRTT:
@@ -223,7 +223,7 @@ func (b *BBR) boundCwndForModel() {
 
 // saveCwnd is SaveCwnd: "the latest C.cwnd unmodulated by loss recovery or ProbeRTT".
 func (b *BBR) saveCwnd() {
-	if !b.recovering && b.state != bbrProbeRTT {
+	if !b.recovering && b.mode != bbrProbeRTT {
 		b.priorCwnd = b.cwnd
 	} else {
 		b.priorCwnd = max(b.priorCwnd, b.cwnd)
@@ -261,7 +261,7 @@ type BBRStatus struct {
 // a function of Trace may call it.
 func (b *BBR) Status() BBRStatus {
 	return BBRStatus{
-		State: b.state.String(), PacingRate: b.pacingRate, MaxBW: b.maxBW, BW: b.bw, MinRTT: b.minRTT, InflightLongterm: b.inflightLongterm,
+		State: b.mode.String(), PacingRate: b.pacingRate, MaxBW: b.maxBW, BW: b.bw, MinRTT: b.minRTT, InflightLongterm: b.inflightLongterm,
 		BWShortterm: b.bwShortterm, InflightShortterm: b.inflightShortterm, ExtraAcked: b.extraAcked,
 		Rounds: b.roundCount, FullBWReached: b.fullBWReached, IdleRestart: b.idleRestart,
 	}

@@ -82,12 +82,12 @@ func (p *pathOfSamples) lose(n uint32) {
 func (p *pathOfSamples) until(state bbrState) {
 	p.t.Helper()
 	for range 10_000 {
-		if p.b.state == state {
+		if p.b.mode == state {
 			return
 		}
 		p.ack()
 	}
-	p.t.Fatalf("after 10,000 ACKs the state is %v; want %v", p.b.state, state)
+	p.t.Fatalf("after 10,000 ACKs the state is %v; want %v", p.b.mode, state)
 }
 
 func (p *pathOfSamples) must(holds bool, format string, args ...any) {
@@ -119,9 +119,9 @@ func TestBBRStartupLoss(t *testing.T) {
 			p.lose(c.size)
 			p.ack()
 		}
-		p.must(p.b.state == bbrStartup, "a round trip of recovery must pass first")
+		p.must(p.b.mode == bbrStartup, "a round trip of recovery must pass first")
 		p.rounds(1)
-		p.must(p.b.fullBWReached == c.leaves && p.b.fullBWNow == c.leaves && (p.b.state != bbrStartup) == c.leaves, "%d ranges of %d octets lost: leaves Startup %v; it is %v", c.ranges, c.size, c.leaves, p.b.state)
+		p.must(p.b.fullBWReached == c.leaves && p.b.fullBWNow == c.leaves && (p.b.mode != bbrStartup) == c.leaves, "%d ranges of %d octets lost: leaves Startup %v; it is %v", c.ranges, c.size, c.leaves, p.b.mode)
 		if c.leaves {
 			p.must(p.b.inflightLongterm >= 90_000 && p.b.inflightLongterm <= 110_000, "inflight_longterm is what was delivered in a round trip: %d", p.b.inflightLongterm)
 		}
@@ -136,9 +136,9 @@ func TestBBRDrainTime(t *testing.T) {
 	p.until(bbrDrain)
 	p.must(p.b.pacingGain == 50, "Drain sends at half the rate: %d %%", p.b.pacingGain)
 	p.rounds(3)
-	p.must(p.b.state == bbrDrain, "after three round trips it is %v", p.b.state)
+	p.must(p.b.mode == bbrDrain, "after three round trips it is %v", p.b.mode)
 	p.rounds(1)
-	p.must(p.b.inProbeBW(), "after the fourth it is %v", p.b.state)
+	p.must(p.b.inProbeBW(), "after the fourth it is %v", p.b.mode)
 }
 
 // "Never Exiting PROBE_UP (or STARTUP) When Application-Limited With No Loss".
@@ -146,19 +146,19 @@ func TestBBRLimitedStays(t *testing.T) {
 	p := newPathOfSamples(t)
 	p.more.Limited = true
 	p.rounds(40)
-	p.must(p.b.state == bbrStartup && !p.b.fullBWReached, "Startup goes on: %v", p.b.state)
+	p.must(p.b.mode == bbrStartup && !p.b.fullBWReached, "Startup goes on: %v", p.b.mode)
 	p = steady(t)
 	p.until(bbrUp)
 	p.more.Limited = true
 	p.rounds(5) // what was sent before
-	if p.b.state != bbrUp {
+	if p.b.mode != bbrUp {
 		p = steady(t)
 		p.until(bbrRefill)
 		p.more.Limited = true
 		p.until(bbrUp)
 	}
 	p.rounds(10)
-	p.must(p.b.state == bbrUp, "ProbeBW_UP goes on: %v", p.b.state)
+	p.must(p.b.mode == bbrUp, "ProbeBW_UP goes on: %v", p.b.mode)
 }
 
 // "Handling Application-Limited Sending During PROBE_REFILL": low samples of a user that pauses
@@ -185,11 +185,11 @@ func TestBBRDownTime(t *testing.T) {
 	from := p.now
 	p.inflight = 180_000
 	p.b.probeRTTMinStamp = p.now // it is not due
-	for p.b.state == bbrDown {
+	for p.b.mode == bbrDown {
 		p.ack()
 	}
 	d := p.now.Sub(from)
-	p.must(p.b.state == bbrRefill && d > 2*time.Second && d <= 3100*time.Millisecond, "after %v it is %v", d, p.b.state)
+	p.must(p.b.mode == bbrRefill && d > 2*time.Second && d <= 3100*time.Millisecond, "after %v it is %v", d, p.b.mode)
 	p = steady(t)
 	p.rate, p.rtt = 10_000_000, 10*time.Millisecond // 100 segments, 63 round trips
 	p.rounds(30)
@@ -215,9 +215,9 @@ func TestBBRLossInUp(t *testing.T) {
 		p.rounds(1)
 		before := p.b.inflightLongterm
 		p.lose(2000)
-		p.must(p.b.state == bbrUp, "1.7 %% lost is not too much: %v", p.b.state)
+		p.must(p.b.mode == bbrUp, "1.7 %% lost is not too much: %v", p.b.mode)
 		p.lose(2000)
-		p.must(p.b.state == bbrDown && p.b.prevProbeTooHigh, "more than 2 %% lost ends it: %v", p.b.state)
+		p.must(p.b.mode == bbrDown && p.b.prevProbeTooHigh, "more than 2 %% lost ends it: %v", p.b.mode)
 		if limited {
 			p.must(p.b.inflightLongterm == before, "inflight_longterm stays: %d", p.b.inflightLongterm)
 			continue
@@ -244,17 +244,17 @@ func TestBBRPrecaution(t *testing.T) {
 	p.lose(5000)
 	p.more.Recovering = false
 	p.inflight = 80_000
-	p.must(p.b.state == bbrDown && p.b.inflightLongterm < 200_000, "the probe was too high: %v", p.b.state)
+	p.must(p.b.mode == bbrDown && p.b.inflightLongterm < 200_000, "the probe was too high: %v", p.b.mode)
 	p.until(bbrUp)
 	p.ack()
-	p.must(p.b.state == bbrUp, "below inflight_longterm the probe goes on")
+	p.must(p.b.mode == bbrUp, "below inflight_longterm the probe goes on")
 	p.inflight = uint32(p.b.inflightLongterm)
 	p.ack()
-	p.must(p.b.state == bbrDown && p.b.prevProbePrecautionary, "at it it ends: %v", p.b.state)
+	p.must(p.b.mode == bbrDown && p.b.prevProbePrecautionary, "at it it ends: %v", p.b.mode)
 	var states []string
 	for range 25 {
 		p.ack()
-		if s := p.b.state.String(); len(states) == 0 || states[len(states)-1] != s {
+		if s := p.b.mode.String(); len(states) == 0 || states[len(states)-1] != s {
 			states = append(states, s)
 		}
 	}
@@ -319,9 +319,9 @@ func TestBBRSpurious(t *testing.T) {
 		p.ack()
 	}
 	p.rounds(1)
-	p.must(p.b.fullBWReached && p.b.inflightLongterm != infinity, "losses have ended Startup: %v", p.b.state)
+	p.must(p.b.fullBWReached && p.b.inflightLongterm != infinity, "losses have ended Startup: %v", p.b.mode)
 	p.b.Undo(p.now, p.window())
-	p.must(p.b.state == bbrStartup && !p.b.fullBWReached && p.b.inflightLongterm == infinity, "Startup begins anew: %v", p.b.state)
+	p.must(p.b.mode == bbrStartup && !p.b.fullBWReached && p.b.inflightLongterm == infinity, "Startup begins anew: %v", p.b.mode)
 
 	for _, timeout := range []bool{false, true} {
 		p = steady(t)
@@ -334,13 +334,13 @@ func TestBBRSpurious(t *testing.T) {
 			p.more.Recovering = true
 		}
 		p.lose(30_000)
-		p.must(p.b.state == bbrDown && p.b.inflightLongterm < before, "the loss ends UP")
+		p.must(p.b.mode == bbrDown && p.b.inflightLongterm < before, "the loss ends UP")
 		p.cwnd = 5000
 		p.ack()
 		p.lose(10_000)
 		p.rounds(1)
 		p.b.Undo(p.now, p.window())
-		p.must(p.b.state == bbrRefill && p.b.inflightLongterm == before, "timeout %v: REFILL begins anew: %v, inflight_longterm %d", timeout, p.b.state, p.b.inflightLongterm)
+		p.must(p.b.mode == bbrRefill && p.b.inflightLongterm == before, "timeout %v: REFILL begins anew: %v, inflight_longterm %d", timeout, p.b.mode, p.b.inflightLongterm)
 		p.more.Recovering, p.more.Recovered = false, true
 		p.ack()
 		p.must(p.cwnd >= cwnd*9/10, "timeout %v: cwnd was %d and is %d", timeout, cwnd, p.cwnd)
@@ -372,11 +372,11 @@ func TestBBRMarks(t *testing.T) {
 	p := newPathOfSamples(t)
 	p.rounds(2)
 	mark(p)
-	p.must(p.b.state != bbrStartup && p.b.inflightLongterm != infinity, "a mark ends Startup: %v", p.b.state)
+	p.must(p.b.mode != bbrStartup && p.b.inflightLongterm != infinity, "a mark ends Startup: %v", p.b.mode)
 	p = steady(t)
 	p.until(bbrUp)
 	mark(p)
-	p.must(p.b.state == bbrDown && p.b.inflightLongterm != infinity, "a mark ends UP: %v", p.b.state)
+	p.must(p.b.mode == bbrDown && p.b.inflightLongterm != infinity, "a mark ends UP: %v", p.b.mode)
 	p = steady(t)
 	before := p.cwnd
 	mark(p)
@@ -392,18 +392,34 @@ func TestBBRIdle(t *testing.T) {
 	p.b.pacingRate = 1
 	p.b.Transmit(p.now, p.window(), 0, true)
 	p.must(p.b.idleRestart && p.b.pacingRate == 990_000, "idle_restart, and sending at bw: %d", p.b.pacingRate)
-	p.rounds(3)
-	p.must(p.b.state != bbrProbeRTT && !p.b.idleRestart && p.b.probeRTTMinStamp > p.now.Add(-time.Second), "ProbeRTT is left out: %v", p.b.state)
+	for range 30 {
+		p.ack()
+		p.must(p.b.mode != bbrProbeRTT, "ProbeRTT is left out")
+	}
+	p.must(!p.b.idleRestart && p.b.probeRTTMinStamp > p.now.Add(-time.Second), "the round trip after idleness stands for it")
 	p = steady(t)
 	p.until(bbrProbeRTT) // without idleness it is not
 	p.now = p.now.Add(time.Second)
 	cwnd := p.b.Transmit(p.now, p.window(), 0, true)
-	p.must(p.b.state == bbrProbeRTT, "which has not begun to count while much is in flight")
+	p.must(p.b.mode == bbrProbeRTT, "which has not begun to count while much is in flight")
 	p.ack()
 	p.now = p.now.Add(time.Second)
-	p.must(p.b.state == bbrProbeRTT && p.b.probeRTTDoneStamp != 0, "now it counts")
+	p.must(p.b.mode == bbrProbeRTT && p.b.probeRTTDoneStamp != 0, "now it counts")
 	after := p.b.Transmit(p.now, p.window(), 0, true)
-	p.must(p.b.inProbeBW() && after > cwnd*3/2, "one that has passed in idleness ends when sending begins: %v, cwnd %d, then %d", p.b.state, cwnd, after)
+	p.must(p.b.inProbeBW() && after > cwnd*3/2, "one that has passed in idleness ends when sending begins: %v, cwnd %d, then %d", p.b.mode, cwnd, after)
+}
+
+// min_rtt is the least of the last ten seconds, and follows a path that becomes longer.
+func TestBBRMinRTT(t *testing.T) {
+	p := steady(t)
+	p.rtt = 120 * time.Millisecond
+	p.rounds(40)
+	p.must(p.b.minRTT == 100*time.Millisecond, "after 4 s min_rtt is %v", p.b.minRTT)
+	p.rounds(120)
+	p.must(p.b.minRTT == 120*time.Millisecond, "after 16 s min_rtt is %v", p.b.minRTT)
+	p.rtt = 50 * time.Millisecond
+	p.ack()
+	p.must(p.b.minRTT == 50*time.Millisecond, "a shorter one counts at once: %v", p.b.minRTT)
 }
 
 // random is spread over its range, and differs from draw to draw and from connection to connection.

@@ -116,7 +116,7 @@ func (b *BBR) handleInflightTooHigh() {
 	if !b.rs.Limited {
 		b.inflightLongterm = max(uint64(b.rs.TxInFlight), beta(b.targetInflight()))
 	}
-	if b.state == bbrUp {
+	if b.mode == bbrUp {
 		b.undoState = bbrUp
 		b.startProbeBWDown()
 	}
@@ -129,7 +129,7 @@ func (b *BBR) answerMark() {
 		return
 	}
 	b.marked = false
-	if b.state == bbrStartup {
+	if b.mode == bbrStartup {
 		b.handleStartupTooHigh()
 	} else if b.isBWProbeSample && b.rs.Valid {
 		b.handleInflightTooHigh()
@@ -139,7 +139,7 @@ func (b *BBR) answerMark() {
 // checkStartupHighLoss is CheckStartupHighLoss. Since the loss round began with the first loss, a
 // recovery that goes on at its end has lasted for "at least one full packet-timed round trip".
 func (b *BBR) checkStartupHighLoss() {
-	if b.state != bbrStartup || b.fullBWReached {
+	if b.mode != bbrStartup || b.fullBWReached {
 		return
 	}
 	high := b.lossRoundStart && b.lossRanges >= startupFullLossCnt && b.isInflightTooHigh()
@@ -218,12 +218,12 @@ func (b *BBR) Undo(now Time, w Window) {
 	b.inflightShortterm = max(b.inflightShortterm, b.undoInflightShortterm)
 	b.inflightLongterm = max(b.inflightLongterm, b.undoInflightLongterm)
 	switch {
-	case b.undoState == bbrStartup && b.state != bbrStartup:
+	case b.undoState == bbrStartup && b.mode != bbrStartup:
 		b.fullBWReached = false
-		if b.state != bbrProbeRTT {
+		if b.mode != bbrProbeRTT {
 			b.enterStartup()
 		}
-	case b.undoState == bbrUp && b.state != bbrUp && b.state != bbrProbeRTT:
+	case b.undoState == bbrUp && b.mode != bbrUp && b.mode != bbrProbeRTT:
 		b.startProbeBWRefill()
 	}
 	b.undoState = bbrNone

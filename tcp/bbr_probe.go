@@ -39,7 +39,7 @@ const (
 
 // bbrProbe are the variables of the states.
 type bbrProbe struct {
-	state                bbrState
+	mode                 bbrState // BBR.state
 	ackPhase             bbrAcks
 	pacingGain, cwndGain uint64 // percent
 
@@ -57,14 +57,14 @@ type bbrProbe struct {
 }
 
 func (b *BBR) enter(s bbrState, pacingGain, cwndGain uint64) {
-	b.state, b.pacingGain, b.cwndGain = s, pacingGain, cwndGain
+	b.mode, b.pacingGain, b.cwndGain = s, pacingGain, cwndGain
 }
 
 func (b *BBR) enterStartup() { b.enter(bbrStartup, startupPacingGain, defaultCwndGain) }
 
 func (b *BBR) checkStartupDone() {
 	b.checkStartupHighLoss()
-	if b.state == bbrStartup && b.fullBWReached {
+	if b.mode == bbrStartup && b.fullBWReached {
 		b.enter(bbrDrain, drainPacingGain, defaultCwndGain)
 		b.drainStartRound = b.roundCount
 	}
@@ -73,15 +73,15 @@ func (b *BBR) checkStartupDone() {
 // checkDrainDone is CheckDrainDone: "However, it could take longer if the bandwidth was
 // overestimated".
 func (b *BBR) checkDrainDone() {
-	if b.state == bbrDrain && (b.inflight <= b.inflightFor(b.bw, 100) || b.roundCount > b.drainStartRound+3) {
+	if b.mode == bbrDrain && (b.inflight <= b.inflightFor(b.bw, 100) || b.roundCount > b.drainStartRound+3) {
 		b.startProbeBWDown()
 	}
 }
 
-func (b *BBR) inProbeBW() bool { return b.state >= bbrDown && b.state <= bbrUp }
+func (b *BBR) inProbeBW() bool { return b.mode >= bbrDown && b.mode <= bbrUp }
 
 func (b *BBR) isProbingBW() bool {
-	return b.state == bbrStartup || b.state == bbrRefill || b.state == bbrUp
+	return b.mode == bbrStartup || b.mode == bbrRefill || b.mode == bbrUp
 }
 
 func (b *BBR) startProbeBWDown() {
@@ -119,7 +119,7 @@ func (b *BBR) updateProbeBWCyclePhase() {
 	if !b.fullBWReached || b.adaptLongTermModel() {
 		return
 	}
-	switch b.state {
+	switch b.mode {
 	case bbrDown:
 		if !b.isTimeToProbeBW() && b.isTimeToCruise() {
 			b.startProbeBWCruise()
@@ -229,7 +229,7 @@ func (b *BBR) adaptLongTermModel() bool {
 		return false
 	}
 	b.inflightLongterm = max(b.inflightLongterm, uint64(b.rs.TxInFlight))
-	if b.state == bbrUp {
+	if b.mode == bbrUp {
 		b.probeInflightLongtermUpward()
 	}
 	return false
@@ -242,14 +242,14 @@ func (b *BBR) probeRTTCwnd() uint64 {
 
 // checkProbeRTT is CheckProbeRTT, with EnterProbeRTT.
 func (b *BBR) checkProbeRTT() {
-	if b.state != bbrProbeRTT && b.probeRTTExpired && !b.idleRestart {
+	if b.mode != bbrProbeRTT && b.probeRTTExpired && !b.idleRestart {
 		b.enter(bbrProbeRTT, cruisePacingGain, probeRTTCwndGain)
 		b.saveCwnd()
 		b.probeRTTDoneStamp = 0
 		b.ackPhase = acksProbeStopping
 		b.startRound()
 	}
-	if b.state == bbrProbeRTT {
+	if b.mode == bbrProbeRTT {
 		b.handleProbeRTT()
 	}
 	if b.rs.SoFar > 0 {
