@@ -306,9 +306,9 @@ func rivals(t *testing.T, p sim.PathConfig, first, second control) (x [2]float64
 		makers = append(makers, cfg.TCP.Congestion)
 	}
 	a := w.Host("A", stack.Config{TCP: tcp.Config{SendBuffer: buffers, Congestion: func() tcp.Congestion {
-		make := makers[0]
-		makers = append(makers[1:], make)
-		return make()
+		construct := makers[0]
+		makers = append(makers[1:], construct)
+		return construct()
 	}}})
 	link(t, w, both(p), port(a, "10.0.0.1/24"), port(to, "10.0.0.2/24"))
 	for i := range uint16(2) {
