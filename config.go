@@ -58,6 +58,9 @@ type Config struct {
 	// the connection ends with ETIMEDOUT: R2 of RFC 9293 section 3.8.3. Default 5 minutes
 	// (section 3.9.1.1); negative: for ever.
 	UserTimeout time.Duration
+	// UserTimeoutOption has connections tell the peer their user timeout, and adopt the longer of
+	// both, at most an hour, where Conn.SetUserTimeout has set none (RFC 5482). Default: no.
+	UserTimeoutOption bool
 	// SynTimeout is the same for a SYN, and so for Dial. Default 3 minutes (MUST-23);
 	// negative: for ever.
 	SynTimeout time.Duration
@@ -176,7 +179,7 @@ func (c *Config) host() (host.Config, error) {
 		ReceiveBuffer: c.ReceiveBuffer, SendBuffer: c.SendBuffer,
 		MaxReceiveBuffer: c.MaxReceiveBuffer, MaxSendBuffer: c.MaxSendBuffer,
 		MSL: c.MSL, DelayedAck: c.DelayedAck, MinRTO: c.MinRTO, MaxRTO: c.MaxRTO,
-		UserTimeout: c.UserTimeout, SynTimeout: c.SynTimeout, R1: c.R1, FinWait2Timeout: c.FinWait2Timeout,
+		UserTimeout: c.UserTimeout, UserTimeoutOption: c.UserTimeoutOption, SynTimeout: c.SynTimeout, R1: c.R1, FinWait2Timeout: c.FinWait2Timeout,
 		KeepAliveOctet: c.KeepAliveOctet, MinSendMSS: c.MinSendMSS,
 		Congestion: c.Congestion,
 		Pacing:     c.Pacing, RestartAfterIdle: c.RestartAfterIdle,

@@ -74,6 +74,9 @@ func (f *fieldSet) set(name, value string, given bool) (err error) {
 		if o.TSVal, err = parseUint[uint32](val); err == nil {
 			o.TSEcr, err = parseUint[uint32](ecr)
 		}
+	case "UTO":
+		o.Set |= wire.HasUserTimeout
+		o.UserTimeout, err = parseUint[uint16](value)
 	case "AO":
 		o.Set |= wire.HasAO
 		id, next, _ := strings.Cut(value, ",")

@@ -20,7 +20,7 @@
 //
 // and the same from B to A with <-- and the sides exchanged. Beyond the RFC's grammar are
 // only a time after the line's number (0.020s, or +0.020s after the time before it), options
-// (<MSS=1460><WS=7><SACKOK><TS=1,0><AO=1,2><SACK=5-9,12-15><COOKIEOPT=NIL><ACCECN0=1,0,1>), <LEN=n>, <WND=n> and <UP=n>, the comment
+// (<MSS=1460><WS=7><SACKOK><TS=1,0><UTO=300><AO=1,2><SACK=5-9,12-15><COOKIEOPT=NIL><ACCECN0=1,0,1>), <LEN=n>, <WND=n> and <UP=n>, the comment
 // (lost), user calls as comments, and the reason of a line behind a semicolon:
 // "; A by RFC 9293 3.10.7.4 fifth: our FIN is acknowledged". A row of fields alone goes on with
 // the segment above it, a row that begins with a semicolon with its reasons.

@@ -203,6 +203,9 @@ func (s *Segment) optionFields() string {
 	if o.Has(wire.HasTimestamps) {
 		fmt.Fprintf(&b, "<TS=%d,%d>", o.TSVal, o.TSEcr)
 	}
+	if o.Has(wire.HasUserTimeout) {
+		fmt.Fprintf(&b, "<UTO=%d>", o.UserTimeout)
+	}
 	if o.Has(wire.HasAO) {
 		fmt.Fprintf(&b, "<AO=%d,%d>", o.KeyID, o.RNextKeyID)
 	}

@@ -78,6 +78,10 @@ type Config struct {
 	// default" of section 3.9.1.1, and more than 100 s (SHLD-11); negative: never.
 	// Conn.SetUserTimeout overrides it.
 	UserTimeout time.Duration
+	// UserTimeoutOption has new connections tell the peer their user timeout, and adopt the longer
+	// of both where the user has set none for the connection: at least 100 s, at most an hour
+	// or what is longer here (RFC 5482). Default: no.
+	UserTimeoutOption bool
 	// SynTimeout is R2 for a SYN. Default 3 minutes (MUST-23).
 	SynTimeout time.Duration
 	// R1 is after how many retransmissions of one segment the user is told (SHLD-9,

@@ -206,6 +206,12 @@ func (c *Conn) SetUserTimeout(d time.Duration) {
 	}
 	c.timer.userTimeout = d
 	c.timer.userSet = true
+	if c.cfg.UserTimeoutOption {
+		c.timer.tellTimeout = true
+		if c.snd.synAcked {
+			c.oweAck()
+		}
+	}
 }
 
 // SetTrafficClass sets the DS field, and the ECN bits, of all that is sent from now on

@@ -89,6 +89,7 @@ func (c *Conn) synchronize(now Time) {
 	c.opt.tsSince = now
 	c.timer.progress = now
 	c.rto.reset()
+	c.timer.tellTimeout = true
 	c.oweSYN(now)
 }
 
@@ -160,6 +161,7 @@ func (c *Conn) receiveSYN(now Time, seg *wire.Segment) {
 	}
 	c.opt.sack = c.opt.sack && o.Has(wire.HasSACKPermitted)
 	c.agreeECN(seg)
+	c.hearUserTimeout(seg)
 	c.readFastOpen(seg)
 	c.opt.timestamps = c.opt.timestamps && o.Has(wire.HasTimestamps)
 	if c.opt.timestamps {

@@ -103,6 +103,7 @@ func (c *Conn) outputSYN(now Time, seg *wire.Segment) bool {
 		c.timeSegment(now, c.iss+1)
 	}
 	c.putFastOpen(now, seg)
+	c.putUserTimeout(seg)
 	c.askECN(seg) // its option takes what room is left
 	c.startRetransmission(now)
 	return true
@@ -412,6 +413,7 @@ func (c *Conn) outputAck(now Time, seg *wire.Segment) bool {
 	c.fill(now, seg)
 	seg.Seq = c.seqInWindow()
 	c.putUrgent(seg)
+	c.putUserTimeout(seg)
 	return true
 }
 

@@ -68,6 +68,7 @@ type Status struct {
 	Retransmissions   uint8         // of the segment at SND.UNA, in a row
 	Probes            uint8         // zero-window probes in a row
 	UserTimeout       time.Duration
+	PeerUserTimeout   time.Duration // what the peer has said (RFC 5482), 0: nothing
 	TrafficClass      uint8
 	HopLimit          uint8
 	Soft              SoftError
@@ -102,7 +103,7 @@ func (c *Conn) Status() Status {
 		Recoveries: c.count.recoveries, Timeouts: c.count.timeouts, Undone: c.count.undone, Marks: c.count.marks, ECN: c.ecn.on, AccECN: c.ecn.accurate, ECNMute: c.ecn.silent, Retransmitted: c.count.resent,
 		MinRTT:          c.leastRTT(),
 		Retransmissions: c.rto.count, Probes: c.timer.probes,
-		UserTimeout: c.timer.userTimeout, TrafficClass: c.tc, HopLimit: c.hops, Soft: c.soft,
+		UserTimeout: c.timer.userTimeout, PeerUserTimeout: decodeTimeout(c.timer.peerTimeout), TrafficClass: c.tc, HopLimit: c.hops, Soft: c.soft,
 		Deadline: c.Deadline(),
 		Auth:     c.auth.status(),
 	}

@@ -18,6 +18,8 @@ type timerVars struct {
 	userTimeout time.Duration // R2
 	userSet     bool          // the user has set R2: it counts for the SYN too
 	probes      uint8         // zero-window probes sent
+	tellTimeout bool          // the user timeout option is to be sent
+	peerTimeout uint16        // and what the peer's has said, 0: nothing
 }
 
 type keepAliveVars struct {
@@ -287,6 +289,7 @@ func (c *Conn) startKeepAlive(now Time) {
 func (c *Conn) heard(now Time, seg *wire.Segment) {
 	c.rxTC = seg.TC
 	c.hearECN(seg)
+	c.hearUserTimeout(seg)
 	c.keep.last = now
 	c.keep.sent = 0
 }

@@ -22,6 +22,9 @@ func optionsLen(set OptionSet, o *Options) (n, sack, fast int) {
 	if set&HasAccECN != 0 {
 		n += AccECNLen(int(o.NAccECN))
 	}
+	if set&HasUserTimeout != 0 {
+		n += 4
+	}
 	if set&HasAO != 0 {
 		n += AOLen
 	}
@@ -214,6 +217,10 @@ func putOptions(b []byte, set OptionSet, o *Options) {
 	}
 	if set&HasAccECN != 0 {
 		b = putAccECN(b, o)
+	}
+	if set&HasUserTimeout != 0 {
+		be.PutUint32(b, optUserTimeout<<24|4<<16|uint32(o.UserTimeout))
+		b = b[4:]
 	}
 	if sack > 0 {
 		be.PutUint32(b, optNOP<<24|optNOP<<16|optSACK<<8|uint32(2+8*sack))

@@ -87,7 +87,7 @@ func (s *Segment) Len() uint32 {
 func (s *Segment) End() seq.Num { return s.Seq.Add(s.Len()) }
 
 // OptionSet says which options a segment carries.
-type OptionSet uint8
+type OptionSet uint16
 
 // The options that vitro knows.
 const (
@@ -99,6 +99,7 @@ const (
 	HasFastOpen                            // RFC 7413 section 4.1.1
 	HasAccECN                              // RFC 9768 section 3.2.3
 	HasAO                                  // RFC 5925 section 2.2
+	HasUserTimeout                         // RFC 5482 section 3.3
 )
 
 // MaxSACKBlocks is how many blocks fit beside nothing else in 40 octets of options.
@@ -130,6 +131,7 @@ type Options struct {
 	KeyID       uint8 // of TCP-AO, whose MAC FindAO finds
 	RNextKeyID  uint8 // of TCP-AO
 	MSS         uint16
+	UserTimeout uint16 // seconds or, with the highest bit, minutes; not 0
 	TSVal       uint32
 	TSEcr       uint32
 	AccECN      AccECN

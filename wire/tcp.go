@@ -11,6 +11,7 @@ const (
 	optSACKPermitted = 4
 	optSACK          = 5
 	optTimestamps    = 8
+	optUserTimeout   = 28
 	optFastOpen      = 34
 	optAccECN0       = 172
 	optAccECN1       = 174
@@ -177,6 +178,15 @@ func (o *Options) read(opt []byte) bool {
 		}
 	case optAccECN0, optAccECN1:
 		o.readAccECN(opt)
+	case optUserTimeout:
+		if n != 4 {
+			return false
+		}
+		// RFC 5482 section 3.4: of 0 seconds or minutes, "MUST ignore it upon reception".
+		if v := be.Uint16(opt[2:]); v&^(1<<15) != 0 {
+			o.Set |= HasUserTimeout
+			o.UserTimeout = v
+		}
 	case optAO:
 		if n < AOHead {
 			return false

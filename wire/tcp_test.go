@@ -77,6 +77,10 @@ func TestOptionsThatAreRead(t *testing.T) {
 			wire.Options{Set: wire.HasAccECN, NAccECN: 3, AccECN: wire.AccECN{EE0B: 1, ECEB: 2, EE1B: 3}}},
 		{"AccECN in a SYN", wire.SYN, []byte{172, 5, 0, 0, 1}, wire.Options{}},
 		{"window scale and SACK-permitted without SYN", wire.ACK, []byte{3, 3, 7, 4, 2}, wire.Options{}},
+		// RFC 5482 sections 3.3 and 3.4
+		{"a user timeout of 300 seconds", wire.SYN, []byte{28, 4, 1, 44}, wire.Options{Set: wire.HasUserTimeout, UserTimeout: 300}},
+		{"one of an hour, in minutes", wire.ACK, []byte{28, 4, 0x80, 60}, wire.Options{Set: wire.HasUserTimeout, UserTimeout: 0x803c}},
+		{"one of nothing", wire.ACK, []byte{28, 4, 0x80, 0}, wire.Options{}},
 		// RFC 7413 section 4.1.1
 		{"a Fast Open cookie", wire.SYN, []byte{34, 6, 9, 8, 7, 6}, wire.Options{Set: wire.HasFastOpen, FastOpen: []byte{9, 8, 7, 6}}},
 		{"the longest cookie", wire.SYN, append([]byte{34, 18}, make([]byte, 16)...), wire.Options{Set: wire.HasFastOpen, FastOpen: make([]byte, 16)}},
@@ -108,6 +112,7 @@ func TestIllegalOptionLengths(t *testing.T) {
 		"unknown kind, zero":                {99, 0, 0, 0},
 		"past the header":                   {99, 5, 0, 0},
 		"255":                               {99, 255, 0, 0},
+		"a user timeout of three":           {28, 3, 1},
 		"no octet for the length":           {1, 1, 1, 99},
 		"maximum segment size of 3":         {2, 3, 9, 0},
 		"maximum segment size of 5":         {2, 5, 9, 9, 9},
