@@ -109,11 +109,12 @@ func (e *wires) run(w *way) {
 		now := e.now()
 		for d, ok := w.path.Take(now); ok; d, ok = w.path.Take(now) {
 			if d.Loss == sim.NotLost {
-				p := d.Tag.(*outlet)
-				if len(p.batch) == 0 {
-					busy = append(busy, p)
+				if p, is := d.Tag.(*outlet); is {
+					if len(p.batch) == 0 {
+						busy = append(busy, p)
+					}
+					p.batch = append(p.batch, d.Bytes)
 				}
-				p.batch = append(p.batch, d.Bytes)
 				w.late = append(w.late, now.Sub(d.At))
 			}
 		}

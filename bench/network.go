@@ -180,12 +180,14 @@ func fairShare(p, other peer, c cell, d time.Duration, round int) ([]sample, err
 	both := [2]peer{p, other}
 	first := round % 2
 	var t [2]*transfer
+	var ends closers
+	defer ends.close()
 	for i, x := range [2]*emulator{e, e.partner()} {
 		which := (first + i) % 2
 		if t[which], err = beginOver(both[which], x); err != nil {
 			return nil, err
 		}
-		defer t[which].end()
+		ends.add(t[which].end)
 		time.Sleep(time.Second)
 	}
 	from := t[first].began + d/4
