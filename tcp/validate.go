@@ -68,7 +68,7 @@ func (c *Conn) checkValidated(now Time) {
 	if v.since == 0 {
 		v.since = v.began
 	}
-	if c.cc.pacer == nil {
+	if c.cc.pacer == nil && c.rto.srtt >= time.Millisecond { // a quantum is less than a round trip's worth
 		c.cc.pacer = &pacer{meanwhile: true} // section 4.4.2
 	}
 }
