@@ -171,7 +171,7 @@ var bottlenecks = []cell{
 }
 
 // fairShare is how much of its half p gets beside other, in what remains of d after a quarter. In odd
-// rounds p begins a second before other, in even ones after it.
+// rounds p begins before other, in even ones after it.
 func fairShare(p, other peer, c cell, d time.Duration, round int) ([]sample, error) {
 	e, err := c.emulator(uint64(round))
 	if err != nil {
@@ -188,7 +188,7 @@ func fairShare(p, other peer, c cell, d time.Duration, round int) ([]sample, err
 			return nil, err
 		}
 		ends.add(t[which].end)
-		time.Sleep(time.Second)
+		time.Sleep(d / 8)
 	}
 	from := t[first].began + d/4
 	t[first].sleepUntil(from + d)

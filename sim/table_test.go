@@ -187,12 +187,30 @@ func (d *dark) run(t testing.TB) (row string, b *sim.Bulk) {
 	}
 	r := b.Result()
 	sound(t, b)
+	d.recovers(t, &m, r.Timeouts-before.Timeouts, r.Timeouts-dark.Timeouts)
 	full := "-"
 	if m.full > 0 {
 		full = fmt.Sprintf("%.1f", float64(m.full.Sub(to).Microseconds())/1e3)
 	}
 	return fmt.Sprintf("%-5s  %-5s  %6d  %8d  %5d  %10d  %6.1f  %8s  %10.1f  %7d\n", d.cc.name, d.kind, d.for_.Milliseconds(), r.Timeouts-before.Timeouts, r.Timeouts-dark.Timeouts,
 		r.Recoveries-before.Recoveries, float64(m.ack.Sub(to).Microseconds())/1e3, full, float64(r.Longest.Lit.Microseconds())/1e3, r.Unexplained()), b
+}
+
+// recovers holds what an outage may cost at most. A short one: two timeouts, and news within an RTO and
+// three round trips of the light. Any: no second timeout in the light, and from the first news to the
+// full rate ten round trips of slow start, with BBR fifteen. How long after a long one the first
+// retransmission comes is the backoff's business (RFC 6298 section 5.5).
+func (d *dark) recovers(t testing.TB, m *afterDark, timeouts, lit int) {
+	const rto = 240 * time.Millisecond // 200 ms beyond a round trip with its queue
+	rounds := time.Duration(10)
+	if d.cc.name == "bbr" {
+		rounds = 15
+	}
+	short := d.for_ <= 300*time.Millisecond && d.cc.name != "bbr"
+	if short && (timeouts > 2 || m.ack.Sub(m.to) > rto+3*darkRTT) || lit > 1 || m.full == 0 || m.full.Sub(m.ack) > rounds*darkRTT {
+		t.Errorf("%s, %s dark for %v: %d timeouts, %d of them in the light; news after %v, the full rate %v later",
+			d.cc.name, d.kind, d.for_, timeouts, lit, m.ack.Sub(m.to), m.full.Sub(m.ack))
+	}
 }
 
 // afterDark looks for the first news and for the first full round trip after a blackout.

@@ -92,7 +92,12 @@ func (c *Conn) measure(now Time, seg *wire.Segment) {
 		return
 	}
 	if c.opt.sack && isDSACK(seg.Options.Blocks(), seg.Ack) {
-		return // it answers a duplicate, and echoes what came long before that
+		// It answers a duplicate, and echoes what came long before that. That the path carries
+		// something is what a tail loss probe asks for all the same.
+		if c.board != nil {
+			c.board.probe.timed = false
+		}
+		return
 	}
 	if rtt := c.timestampRTT(now, seg); rtt > 0 {
 		c.sample(rtt)
