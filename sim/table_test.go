@@ -202,12 +202,12 @@ func (d *dark) run(t testing.TB) (row string, b *sim.Bulk) {
 // retransmission comes is the backoff's business (RFC 6298 section 5.5).
 func (d *dark) recovers(t testing.TB, m *afterDark, timeouts, lit int) {
 	const rto = 240 * time.Millisecond // 200 ms beyond a round trip with its queue
-	rounds := time.Duration(10)
+	patience := 10 * darkRTT
 	if d.cc.name == "bbr" {
-		rounds = 15
+		patience = 15 * darkRTT
 	}
 	short := d.for_ <= 300*time.Millisecond && d.cc.name != "bbr"
-	if short && (timeouts > 2 || m.ack.Sub(m.to) > rto+3*darkRTT) || lit > 1 || m.full == 0 || m.full.Sub(m.ack) > rounds*darkRTT {
+	if short && (timeouts > 2 || m.ack.Sub(m.to) > rto+3*darkRTT) || lit > 1 || m.full == 0 || m.full.Sub(m.ack) > patience {
 		t.Errorf("%s, %s dark for %v: %d timeouts, %d of them in the light; news after %v, the full rate %v later",
 			d.cc.name, d.kind, d.for_, timeouts, lit, m.ack.Sub(m.to), m.full.Sub(m.ack))
 	}
