@@ -68,8 +68,8 @@ unit: ## tests, fuzz seeds among them
 	$(GO) test $(DESK)
 
 .PHONY: race
-race: ## the same under the race detector
-	$(GO) test -race $(DESK)
+race: ## the same under the race detector, but for what sim simulates longest
+	$(GO) test -race -short -timeout 15m $(DESK)
 
 .PHONY: judges
 judges: ## the kernel and real programs as peers: as root, in network namespaces

@@ -245,6 +245,7 @@ func TestBBRCycle(t *testing.T) {
 // nothing. Of a 1 % it may lose more than that: each round trip with a loss it takes what was
 // delivered for what can be, until the next probe, and paces 1 % below that.
 func TestBBRGoodput(t *testing.T) {
+	slow(t)
 	for _, rtt := range []time.Duration{20 * time.Millisecond, 100 * time.Millisecond} {
 		for _, mbit := range []float64{10, 100} {
 			for loss, least := range map[float64]float64{0: 0.95, 0.001: 0.9, 0.01: 0.87} {
@@ -266,6 +267,7 @@ func TestBBRGoodput(t *testing.T) {
 // A queue of four products of rate and RTT stays short under BBR, half a product in the mean of
 // the samples, where CUBIC lets it stand full.
 func TestBBRLeavesTheQueueEmpty(t *testing.T) {
+	slow(t)
 	for _, c := range []struct {
 		rtt  time.Duration
 		mbit float64
@@ -337,6 +339,7 @@ func rivals(t *testing.T, p sim.PathConfig, first, second control) (x [2]float64
 // Two BBRs share a path: Jain's index of what they have in half a minute is at least 0.9. Beside a
 // CUBIC neither starves.
 func TestBBRShares(t *testing.T) {
+	slow(t)
 	var bbr, cubic control
 	for _, cc := range controls {
 		switch cc.name {
@@ -374,6 +377,7 @@ func TestBBRShares(t *testing.T) {
 
 // After a blackout of a third of a second to three the path is full again within three seconds.
 func TestBBRBlackouts(t *testing.T) {
+	slow(t)
 	const rtt, mbit = 20 * time.Millisecond, 50
 	for _, dark := range []time.Duration{300 * time.Millisecond, time.Second, 3 * time.Second} {
 		p := clean(rtt, mbit, 1)
@@ -395,6 +399,7 @@ func TestBBRBlackouts(t *testing.T) {
 // takes the cycle in which the rate falls and the next, of up to three seconds, and a ProbeRTT
 // begins one anew.
 func TestBBRRateChanges(t *testing.T) {
+	slow(t)
 	const rtt = 40 * time.Millisecond
 	for _, c := range []struct{ from, to float64 }{{10, 100}, {100, 10}} {
 		p := clean(rtt, 10, 2)
@@ -445,6 +450,7 @@ func TestBBRPolicer(t *testing.T) {
 
 // "Correctly Managing Sub-Packet BDPs": four segments are the floor of cwnd, and the path is full.
 func TestBBRSmallPaths(t *testing.T) {
+	slow(t)
 	for _, c := range []struct {
 		rtt  time.Duration
 		mbit float64

@@ -29,6 +29,7 @@ var fat = sim.LinkConfig{Path: sim.PathConfig{Delay: 50 * time.Millisecond, Rate
 // path of 1 Gbit/s and 100 ms as much is read as with 16 MiB from the beginning, within 5 %, with
 // timestamps and without.
 func TestSlowStartIsNotHeldBack(t *testing.T) {
+	slow(t)
 	const most = 16 << 20
 	for _, plain := range []bool{false, true} {
 		var read [2]float64

@@ -316,6 +316,7 @@ func TestBulkRefused(t *testing.T) {
 // Some cells of the table, and some of its blackouts: each ends well, no gap is without a cause,
 // and it is the same again. The numbers themselves are for make sim-check.
 func TestSomeOfTheTable(t *testing.T) {
+	slow(t)
 	for _, cc := range controls {
 		for _, c := range []cell{
 			{cc, 1 * time.Millisecond, 10, 0, 0},

@@ -13,6 +13,7 @@ import (
 // Two transfers over one bottleneck share it, whichever came first: Jain's index of what each reads
 // in the second half is at least 0.95.
 func TestTwoShareFairly(t *testing.T) {
+	slow(t)
 	for _, cc := range controls {
 		w := sim.New(1)
 		var hosts []*sim.Host

@@ -13,6 +13,7 @@ var lossless = flag.Int64("lossless", 0, "how many MiB TestLossless sends with e
 // Where the queue holds all that the window lets go, nothing is lost, and nothing is deemed lost,
 // jitter or not: no recovery, no timeout, no octet is sent again.
 func TestLossless(t *testing.T) {
+	slow(t)
 	const rtt, mbit = 10 * time.Millisecond, 1000
 	volume := int64(32 << 20)
 	if *lossless > 0 {

@@ -11,6 +11,7 @@ import (
 // A paced transfer sends no bursts: before a queue of sixteen packets, where the round trip holds two
 // hundred, it carries at least a tenth more than one that is not paced. BBR always is.
 func TestPacing(t *testing.T) {
+	slow(t)
 	const rtt, mbit = 50 * time.Millisecond, 50
 	for _, cc := range controls {
 		if cc.name == "bbr" {

@@ -101,6 +101,7 @@ func (h *hole) stalled(most time.Duration) {
 // A path swallows what is longer than it carries, and says nothing: the transfer goes on within 3 s
 // and finds a size within a tenth of the path's soon, within a hundredth later. RFC 4821 section 7.7.
 func TestPathMTUOfABlackHole(t *testing.T) {
+	slow(t)
 	for _, c := range []struct {
 		mtu, soon int // percent
 		v6        bool
@@ -131,6 +132,7 @@ func TestPathMTUOfABlackHole(t *testing.T) {
 // So it does where the hole opens in the middle of the transfer, without SACK, without timestamps, with
 // super-segments, with Reno, and in the midst of losses.
 func TestPathMTUOfABlackHoleLater(t *testing.T) {
+	slow(t)
 	for name, c := range map[string]holeConfig{
 		"plain":           {},
 		"without SACK":    {a: tcp.Config{NoSACK: true}},
@@ -226,6 +228,7 @@ func TestBlackHoleBehindARouterThatTells(t *testing.T) {
 // On a path that carries the link's MTU nothing is probed: losses, however many, are no black hole,
 // nor is darkness, long or short, in both directions or in one; or what it has cost is over at once.
 func TestNoBlackHole(t *testing.T) {
+	slow(t)
 	for _, loss := range []float64{0.01, 0.03, 0.05} {
 		h := newHole(t, holeConfig{there: sim.PathConfig{Loss: loss}, back: sim.PathConfig{Loss: loss}})
 		for range 18 {
@@ -263,6 +266,7 @@ func TestNoBlackHole(t *testing.T) {
 // The path comes to carry more: a probe finds out, and not before five minutes have passed (RFC 8201
 // section 4), at ten.
 func TestPathMTUGrowsAgain(t *testing.T) {
+	slow(t)
 	const heals = 60 * time.Second
 	h := newHole(t, holeConfig{mtu: func(p *sim.Packet) int {
 		if p.From.Name == "A" && p.Sent.Sub(sim.Start) < heals {
@@ -284,6 +288,7 @@ func TestPathMTUGrowsAgain(t *testing.T) {
 // A path that stays narrow is asked again every ten minutes, by three probes that cost nothing but
 // themselves.
 func TestPathMTUStaysNarrow(t *testing.T) {
+	slow(t)
 	h := newHole(t, holeConfig{mtu: swallow(1400, 0)})
 	h.w.RunFor(60 * time.Second)
 	before, r := h.status(), h.bulk.Result()

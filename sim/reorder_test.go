@@ -12,7 +12,8 @@ import (
 // for what is late (RFC 8985 section 6.2), recoveries that were spurious are undone, and the
 // receiver drops nothing that was overtaken by a retransmission.
 func TestReorderingCostsLittle(t *testing.T) {
-	const rtt, lives = 66 * time.Millisecond, 20 * time.Second
+	slow(t)
+	const rtt, lives = 66 * time.Millisecond, 12 * time.Second
 	for _, cc := range controls {
 		for _, mbit := range []int{10, 50, 100} {
 			var goodput [2]float64

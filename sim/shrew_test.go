@@ -11,6 +11,7 @@ import (
 // stacks have. A transfer keeps more than 30 % of what the bursts leave: losses are found by RACK
 // and by probes, and a timeout that comes is shorter than the time between two bursts.
 func TestBurstsInStepWithTimeouts(t *testing.T) {
+	slow(t)
 	const mbit, lives = 10, 30 * time.Second
 	for _, cc := range controls {
 		for _, burst := range []time.Duration{30 * time.Millisecond, 60 * time.Millisecond, 100 * time.Millisecond} {

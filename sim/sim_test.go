@@ -36,6 +36,15 @@ func two(t testing.TB, seed uint64, cfg sim.LinkConfig) (w *sim.World, a, b *sim
 	return w, a, b
 }
 
+// slow is for tests of very many packets. The race detector, under which they would take minutes and
+// which has nothing to find in packages without goroutines, runs without them: -short.
+func slow(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("many packets: not with -short")
+	}
+}
+
 func link(t testing.TB, w *sim.World, cfg sim.LinkConfig, a, b sim.Port) {
 	t.Helper()
 	if _, err := w.Link(cfg, a, b); err != nil {
