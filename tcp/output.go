@@ -21,6 +21,9 @@ func (c *Conn) Output(now Time, seg *wire.Segment) bool {
 }
 
 func (c *Conn) output(now Time, seg *wire.Segment) bool {
+	if p := c.cc.pacer; p != nil {
+		p.held = false // in whatever state: what waited may have been acknowledged
+	}
 	if c.reply.owed&owedReset != 0 {
 		c.outputReset(now, seg)
 		return true
@@ -47,9 +50,6 @@ func (c *Conn) output(now Time, seg *wire.Segment) bool {
 func (c *Conn) outputText(now Time, seg *wire.Segment) bool {
 	if !c.snd.synAcked && !c.fastOpened() {
 		return false
-	}
-	if p := c.cc.pacer; p != nil {
-		p.held = false
 	}
 	if c.outputHandshakeAck(now, seg) || c.outputTail(now, seg) || c.outputMTUProbe(now, seg) || c.outputAgain(now, seg) || !c.awaitsMTUProbe(now) && c.outputNew(now, seg) || c.outputProbe(now, seg) || c.outputKeepAlive(now, seg) {
 		return true
