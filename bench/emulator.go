@@ -71,8 +71,10 @@ func (e *wires) now() tcp.Time { return tcp.Time(time.Since(e.start)) }
 // attach says who gets what comes out at a side, and starts that way. The slice is in force for
 // the call, the packets are the receiver's.
 func (e *emulator) attach(side int, deliver func([][]byte)) {
-	e.outlets[side].deliver = deliver
 	w := e.ways[1-side]
+	w.mu.Lock()
+	e.outlets[side].deliver = deliver
+	w.mu.Unlock()
 	w.begin.Do(func() { e.wg.Go(func() { e.run(w) }) })
 }
 
@@ -109,7 +111,8 @@ func (e *wires) run(w *way) {
 		now := e.now()
 		for d, ok := w.path.Take(now); ok; d, ok = w.path.Take(now) {
 			if d.Loss == sim.NotLost {
-				if p, is := d.Tag.(*outlet); is {
+				// A kernel says something as soon as its device is up; who is not there yet misses it.
+				if p, is := d.Tag.(*outlet); is && p.deliver != nil {
 					if len(p.batch) == 0 {
 						busy = append(busy, p)
 					}
