@@ -10,7 +10,7 @@ import (
 	"github.com/vitro-net/vitro/link"
 )
 
-var lossless = flag.Int64("lossless", 0, "how many GiB TestLossless sends over each link; 0: 64 MiB")
+var lossless = flag.Int64("lossless", 0, "how many GiB TestLossless sends over each fast link, and a quarter of it over the slow one; 0: 64 MiB")
 
 // Over links that lose nothing, nothing is deemed lost: no recovery, no timeout, no octet is sent
 // again, whatever the scheduler does meanwhile. "make lossless" sends a hundred GiB.
