@@ -1,7 +1,7 @@
 package tcp
 
 // Congestion control on the connection's side: what it tells an algorithm, and what cwnd lets go.
-// The algorithms are reno.go and cubic.go; recovery from losses is in recovery.go, pacing in pace.go.
+// The algorithms are reno.go, cubic.go and bbr.go; recovery from losses is in recovery.go, pacing in pace.go.
 
 import (
 	"time"

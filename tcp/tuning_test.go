@@ -238,6 +238,7 @@ func TestPeerThatDoesNotAcknowledge(t *testing.T) {
 	p.must(p.cfg.BuffersInUse() <= 128<<10, "%d octets are held for a peer that has acknowledged nothing", p.cfg.BuffersInUse())
 	for range 30 {
 		p.taken()
+		p.wait(10 * time.Millisecond)
 		p.ackAll()
 		p.stuff()
 	}
@@ -246,4 +247,21 @@ func TestPeerThatDoesNotAcknowledge(t *testing.T) {
 		p.wait(time.Second)
 	}
 	p.must(p.c.Status().SendBuffer == 4<<20 && p.cfg.BuffersInUse() <= 4<<20, "%d octets are held, the send buffer is %d", p.cfg.BuffersInUse(), p.c.Status().SendBuffer)
+}
+
+// To another process of this machine no more waits than the processor's caches hold: a mebibyte, where
+// the round trip is less than a quarter of a millisecond.
+func TestNearPeer(t *testing.T) {
+	for rtt, most := range map[time.Duration]uint32{50 * time.Microsecond: 1 << 20, 10 * time.Millisecond: 4 << 20} {
+		p := tuned(t, false, tcp.Config{MaxSendBuffer: 4 << 20})
+		p.send(p.ack(1001))
+		for range 30 {
+			p.stuff()
+			p.taken()
+			p.wait(rtt)
+			p.ackAll()
+		}
+		p.stuff()
+		p.must(p.c.Status().SendBuffer == most, "after %v of round trips the send buffer is %d; want %d", rtt, p.c.Status().SendBuffer, most)
+	}
 }

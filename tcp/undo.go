@@ -80,10 +80,10 @@ func (c *Conn) undoByTimestamp(now Time, seg *wire.Segment) bool {
 // duplicated takes in a D-SACK block, and reports whether it can be one: of what this connection
 // has sent.
 func (c *Conn) duplicated(k wire.SACKBlock) bool {
-	c.count.Duplicates++
 	if c.snd.nxt.Less(k.Right) || c.snd.una.Sub(k.Left) > c.rto.ackedTotal && k.Left.Less(c.snd.una) {
 		return false
 	}
+	c.count.Duplicates++
 	if u, n := &c.board.undo, k.Right.Sub(k.Left); u.possible && u.from.LessEq(k.Left) && n <= u.again {
 		u.again -= n
 	}
