@@ -124,14 +124,17 @@ func (c *Conn) markNew(seg *wire.Segment) {
 	}
 }
 
-// congestionEcho reports whether the ACK tells of congestion that has not been answered: "TCP
-// should not react to congestion indications more than once every window of data".
-func (c *Conn) congestionEcho(seg *wire.Segment) bool {
+// tellsOfMarks reports whether the ACK tells of congestion.
+func (c *Conn) tellsOfMarks(seg *wire.Segment) bool {
 	if a := c.ecn.acc; a != nil {
-		return a.fresh > 0 && !a.deaf && c.cc.recover.Less(c.snd.una)
+		return a.fresh > 0 && !a.deaf
 	}
-	return c.ecn.on && seg.Flags&wire.ECE != 0 && c.cc.recover.Less(c.snd.una)
+	return c.ecn.on && seg.Flags&wire.ECE != 0
 }
+
+// marksUnanswered reports whether marks that an ACK tells of have not been answered: "TCP should not
+// react to congestion indications more than once every window of data".
+func (c *Conn) marksUnanswered() bool { return c.cc.recover.Less(c.snd.una) }
 
 // answerEcho reduces cwnd as a loss would, but that nothing is lost: by PRR where there is SACK. Of
 // a cwnd of one segment the text says that it wait for the retransmission timer; here ssthresh is

@@ -159,3 +159,83 @@ func TestECNReduces(t *testing.T) { // SHLD-8
 	out = p.taken()
 	p.must(out[len(out)-1].TC == notECT, "what goes again is not marked")
 }
+
+// What a mark has taken is not given back. A recovery in which the network marks is none that was for
+// nothing, even if what was lost had arrived: RFC 4015 section 3.4, "the TCP sender MUST refrain from
+// reversing congestion control state". Nor is the reduction for a mark undone, because something was
+// sent again in it and need not have been.
+func TestMarksAreNotUndone(t *testing.T) {
+	for _, c := range []struct {
+		name                 string
+		begin, recover, tell string // flags of the ACK that begins the reduction, of that which goes on, and of the D-SACK
+		marks, undone        uint32
+	}{
+		{"no mark", "ACK", "ACK", "ACK", 0, 1},
+		{"the ACK that proves it has a mark", "ACK", "ACK", "ECE,ACK", 0, 0},
+		{"one before has", "ACK", "ECE,ACK", "ACK", 0, 0},
+		{"the first has", "ECE,ACK", "ACK", "ACK", 0, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p, una := twentyECN(t)
+			before := p.c.Status()
+			p.say(c.begin, una, una+1000, una+6000)
+			p.must(p.c.Status().Recovering && p.c.Status().Ssthresh < before.Cwnd, "a loss begins a recovery")
+			p.say(c.recover, una+6000, 0, 0)
+			p.wait(100 * time.Millisecond)
+			p.say(c.tell, una+6000, una, una+1000)
+			st := p.c.Status()
+			p.must(st.Undone == c.undone && (st.Ssthresh == before.Ssthresh) == (c.undone > 0), "undone %d, ssthresh %d of %d", st.Undone, st.Ssthresh, before.Ssthresh)
+		})
+	}
+	t.Run("the reduction is for a mark", func(t *testing.T) {
+		p, una := twentyECN(t)
+		before := p.c.Status()
+		p.say("ECE,ACK", una+1000, 0, 0)
+		less := p.c.Status().Ssthresh
+		p.must(p.c.Status().Marks == 1 && less < before.Cwnd, "a mark reduces the window")
+		p.say("ACK", una+1000, una+2000, una+7000)
+		p.say("ACK", una+7000, 0, 0)
+		p.wait(100 * time.Millisecond)
+		p.say("ACK", una+7000, una+1000, una+2000)
+		st := p.c.Status()
+		p.must(st.Retransmitted == 1000 && st.Undone == 0 && st.Ssthresh == less, "undone %d, ssthresh %d, and was %d", st.Undone, st.Ssthresh, less)
+	})
+}
+
+// A timeout that was spurious is not undone either, if the ACK that says so has a mark.
+func TestMarkAfterASpuriousTimeout(t *testing.T) {
+	for _, ctl := range []string{"ACK", "ECE,ACK"} {
+		p, una := twentyECN(t)
+		for p.c.Status().Timeouts == 0 {
+			p.next(time.Minute)
+		}
+		p.say("ACK", una+1000, 0, 0)
+		p.say(ctl, una+2000, 0, 0)
+		st := p.c.Status()
+		p.must((st.Undone == 0) == (ctl != "ACK"), "%s: %d undone", ctl, st.Undone)
+	}
+}
+
+// twentyECN is twenty with ECN.
+func twentyECN(t *testing.T) (p *peer, una seq.Num) {
+	t.Helper()
+	p = withECN(t, setup{cfg: tcp.Config{SendBuffer: 1 << 22, UserTimeout: -1, Congestion: tcp.NewReno}})
+	p.write(1 << 22)
+	p.round(1000)
+	una = p.c.Status().SndUna
+	p.must(p.c.Status().SndNxt.Sub(una) == 20000, "twenty segments are in flight")
+	p.wait(100 * time.Millisecond)
+	p.taken()
+	return p, una
+}
+
+// say is an ACK of una with the given flags, and a block unless right is 0.
+func (p *peer) say(ctl string, una, left, right seq.Num) {
+	p.t.Helper()
+	block := ""
+	if right != 0 {
+		block = fmt.Sprintf("<SACK=%d-%d>", left, right)
+	}
+	p.send(fmt.Sprintf("<SEQ=%d><ACK=%d><CTL=%s>%s", p.c.Status().RcvNxt, una, ctl, block))
+	p.taken()
+}

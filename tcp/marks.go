@@ -81,7 +81,7 @@ func (c *Conn) superseded(seg *wire.Segment, delivered uint32) bool {
 }
 
 // takeMarks reads what an ACK in order says of marks. It is called for each, and says what
-// congestionEcho asks.
+// tellsOfMarks asks.
 func (c *Conn) takeMarks(seg *wire.Segment, e *ackEffect) {
 	a := c.ecn.acc
 	if a == nil {

@@ -28,6 +28,7 @@ type ackEffect struct {
 	dsack     bool    // a D-SACK block came with it
 	duplicate bool    // without SACK: a duplicate ACK
 	moreLost  bool    // it has shown further losses
+	marked    bool    // it tells of marks (ecn.go)
 }
 
 func (c *Conn) beforeAck() ackEffect {
@@ -54,6 +55,9 @@ func (c *Conn) afterAck(now Time, seg *wire.Segment, e *ackEffect) {
 	c.checkReneging()
 	c.countDelivered(seg, e)
 	c.takeMarks(seg, e)
+	if e.marked = c.tellsOfMarks(seg); e.marked {
+		b.undo.possible = false // there is congestion, whatever was lost
+	}
 	c.probeAcked(now, seg, e)
 	c.adaptReordering(e.dsack)
 	c.ackMTU(now, e)
@@ -64,7 +68,7 @@ func (c *Conn) afterAck(now Time, seg *wire.Segment, e *ackEffect) {
 	wasOpen := c.cc.phase == phaseOpen
 	switch c.cc.phase {
 	case phaseOpen:
-		c.ackOpen(now, seg, e)
+		c.ackOpen(now, e)
 	case phaseRecovery:
 		c.ackRecovery(now, seg, e)
 	case phaseTimeout:
@@ -194,13 +198,13 @@ func (c *Conn) duplicateLoss(now Time, e *ackEffect) {
 }
 
 // ackOpen is an ACK outside of recovery. What it shows to be lost begins one.
-func (c *Conn) ackOpen(now Time, seg *wire.Segment, e *ackEffect) {
+func (c *Conn) ackOpen(now Time, e *ackEffect) {
 	switch {
 	case e.moreLost:
 		c.enterRecovery(now, e)
 		c.reduce(e)
 		return
-	case c.congestionEcho(seg):
+	case e.marked && c.marksUnanswered():
 		c.answerEcho(now, e)
 		return
 	}
@@ -227,6 +231,7 @@ func (c *Conn) enterRecovery(now Time, e *ackEffect) {
 func (c *Conn) beginReduction(now Time, e *ackEffect, l Loss) {
 	b := c.board
 	c.beginUndo()
+	b.undo.possible = !e.marked
 	c.cc.phase, c.cc.recover = phaseRecovery, c.snd.nxt
 	c.cc.afterTimeout = false
 	c.fall(now, l)

@@ -2,7 +2,9 @@ package tcp
 
 // Spurious recoveries and timeouts, found and undone: by timestamps (RFC 3522), by D-SACK (RFC
 // 2883 section 5), by what is acknowledged after a timeout (F-RTO, RFC 5682).
-// The response is RFC 4015's: the congestion state is what it was.
+// The response is RFC 4015's: the congestion state is what it was, unless the network has marked
+// packets meanwhile: then "the TCP sender MUST refrain from reversing congestion control state"
+// (section 3.4), and so for what was reduced because of a mark.
 
 import (
 	"github.com/vitro-net/vitro/seq"
@@ -10,7 +12,7 @@ import (
 )
 
 type undoVars struct {
-	possible       bool
+	possible       bool    // there was a reduction, and no mark since
 	cwnd, ssthresh uint32  // before the reduction
 	from           seq.Num // SND.UNA then
 	total          uint32  // octets sent again since
@@ -116,7 +118,7 @@ func (c *Conn) forwardRTO(now Time, e *ackEffect) bool {
 		}
 	case frtoNew:
 		u.frto = frtoNo
-		if e.acked > 0 && c.board.rack.original {
+		if e.acked > 0 && c.board.rack.original && u.possible {
 			c.undo(now)
 			return true
 		}
