@@ -73,8 +73,8 @@ type Config struct {
 
 	// Congestion makes the congestion control of each connection: tcp.NewCubic (RFC 9438),
 	// tcp.NewReno (RFC 5681), tcp.NewBBR (draft-ietf-ccwg-bbr, experimental), or the user's. It is
-	// called under the Stack's lock. Default tcp.NewCubic; Conn.SetCongestion sets that of one
-	// connection.
+	// called under the Stack's lock. Default, and where it returns nil, tcp.NewCubic;
+	// Conn.SetCongestion sets that of one connection.
 	Congestion func() tcp.Congestion
 
 	// RestartAfterIdle has a connection that has not sent for longer than the RTO begin again with

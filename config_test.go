@@ -197,6 +197,28 @@ func TestConfigCongestion(t *testing.T) { // MAY-18
 	})
 }
 
+// No control is the default: of a Config whose function gives none, and of a connection.
+func TestNoCongestion(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for want, f := range map[string]func() tcp.Congestion{"cubic": func() tcp.Congestion { return nil }, "reno": tcp.NewReno} {
+			a, b := pair(t, vitro.Config{Congestion: f})
+			c, s := connect(t, a, b)
+			if err := c.SetCongestion(new(flat)); err != nil {
+				t.Fatal(err)
+			}
+			if err := c.SetCongestion(nil); err != nil {
+				t.Fatal(err)
+			}
+			go io.Copy(io.Discard, s)
+			c.Write(make([]byte, 1<<17))
+			synctest.Wait()
+			if st := c.Status(); st.Congestion != want || st.Unacknowledged != 0 {
+				t.Errorf("%q has %d octets outstanding; want %q to have sent all", st.Congestion, st.Unacknowledged, want)
+			}
+		}
+	})
+}
+
 // Pacing is off unless it is asked for (or a window has not been in use: RFC 7661).
 func TestConfigPacing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -95,8 +95,8 @@ type Config struct {
 	MinSendMSS int
 
 	// Congestion makes the congestion control of a new connection: NewCubic (RFC 9438), NewReno
-	// (RFC 5681), NewBBR (draft-ietf-ccwg-bbr, experimental) or the user's. Default NewCubic;
-	// Conn.SetCongestion sets another for one.
+	// (RFC 5681), NewBBR (draft-ietf-ccwg-bbr, experimental) or the user's. Default, and where it
+	// returns nil, NewCubic; Conn.SetCongestion sets another for one.
 	Congestion func() Congestion
 
 	// RestartAfterIdle has a connection that has not sent for longer than the RTO begin again with

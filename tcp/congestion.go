@@ -18,18 +18,21 @@ import (
 type Congestion interface {
 	// Name is short and lower case: "cubic".
 	Name() string
-	// Start is called once, when the connection is established: w has the initial window of
-	// RFC 6928, and an Ssthresh that nothing reaches.
+	// Start is called once, before all others: when text may be sent, which is when the connection
+	// is established, or by Fast Open before. Then w has the initial window of RFC 6928, one segment
+	// where a SYN was lost, and an Ssthresh that nothing reaches. Or by SetCongestion: then w is
+	// what the control before has left.
 	Start(now Time, w Window)
 	// Ack is called for each acknowledgment of something new outside of recovery, and in the
-	// slow start that follows a timeout. It returns w with Cwnd and Ssthresh as they are to be.
+	// slow start that follows a timeout. It returns w with Cwnd and Ssthresh as they are to be;
+	// cwnd is one segment at the least and 1 GiB at the most, ssthresh two segments.
 	Ack(now Time, w Window, a Acknowledgment) Window
 	// Loss is called once when losses begin a recovery, when the retransmission timer runs out
-	// for a segment for the first time, or when the network has marked packets. It returns the new ssthresh, which is two segments
-	// at the least; cwnd is set by the machine.
+	// for a segment for the first time, or when the network has marked packets. It returns the
+	// new ssthresh, which is two segments at the least; cwnd is set by the machine.
 	Loss(now Time, w Window, l Loss) (ssthresh uint32)
-	// Undo is called when the last Loss was spurious. Cwnd and Ssthresh are again what they
-	// were before it, or more.
+	// Undo is called when the last Loss was spurious, which the control before may have been told
+	// of. Cwnd and Ssthresh are again what they were before it, or more.
 	Undo(now Time, w Window)
 }
 
@@ -75,13 +78,25 @@ type congestionVars struct {
 }
 
 // SetCongestion gives the connection another congestion control: before it is established, or
-// later; cwnd stays what it is. A control serves one connection.
+// later; cwnd and ssthresh stay what they are. nil is a new one as of Config.Congestion. A control
+// serves one connection.
 func (c *Conn) SetCongestion(now Time, control Congestion) {
 	c.cc.control = control
 	if c.cc.cwnd > 0 {
-		c.usePace(now)
-		control.Start(now, c.window())
+		c.startControl(now)
 	}
+}
+
+// startControl begins with the control that has been set, or the Config's.
+func (c *Conn) startControl(now Time) {
+	if c.cc.control == nil {
+		c.cc.control = c.cfg.Congestion()
+	}
+	if c.cc.control == nil {
+		c.cc.control = NewCubic() // the user's function gives none
+	}
+	c.usePace(now)
+	c.cc.control.Start(now, c.window())
 }
 
 // initialWindow is RFC 6928 section 2: min (10*MSS, max (2*MSS, 14600)).
@@ -99,11 +114,7 @@ func (c *Conn) startCongestion(now Time) {
 		c.cc.cwnd = c.mss() // RFC 5681 section 3.1: the SYN or SYN,ACK was lost
 	}
 	c.cc.ssthresh = 1<<32 - 1
-	if c.cc.control == nil {
-		c.cc.control = c.cfg.Congestion()
-	}
-	c.usePace(now)
-	c.cc.control.Start(now, c.window())
+	c.startControl(now)
 }
 
 func (c *Conn) window() Window {
