@@ -33,7 +33,7 @@ func (p *pacer) rate(c *Conn) (rate uint64, quantum uint32) {
 		if c.cc.cwnd < c.cc.ssthresh/2 {
 			tenths = 20
 		}
-		rate = uint64(max(c.cc.cwnd, c.flight())) * tenths * uint64(time.Second) / 10 / uint64(c.rto.srtt)
+		rate = uint64(max(c.cc.cwnd, c.flight())) * tenths * uint64(time.Second/10) / uint64(c.rto.srtt)
 		quantum = paceQuantum(rate, c.mss())
 	}
 	return rate, max(quantum, c.mss())

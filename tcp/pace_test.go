@@ -75,3 +75,23 @@ func TestPacingByWindow(t *testing.T) {
 	p.wait(time.Second)
 	p.must(p.c.Status().Timeouts == 0 && p.c.Status().Retransmitted > 0 || p.c.Status().Unacknowledged > 0, "the next window follows")
 }
+
+// vast is a congestion control without bounds.
+type vast struct{ tcp.Congestion }
+
+func (vast) Ack(_ tcp.Time, w tcp.Window, _ tcp.Acknowledgment) tcp.Window {
+	w.Cwnd = 1<<32 - 1
+	return w
+}
+
+// The largest window that there is has the rate that it should have.
+func TestPacingByTheLargestWindow(t *testing.T) {
+	p := established(t, setup{syn: "<MSS=1400><WS=4><SACKOK>", rtt: 100 * time.Millisecond, cfg: tcp.Config{
+		SendBuffer: 1 << 20, Pacing: true, Congestion: func() tcp.Congestion { return vast{tcp.NewReno()} },
+	}})
+	p.write(1 << 14)
+	p.wait(100 * time.Millisecond)
+	p.ackAll()
+	st := p.c.Status()
+	p.must(st.Cwnd == 1<<30 && st.PacingRate == uint64(2*st.Cwnd)*uint64(time.Second)/uint64(st.SRTT), "cwnd is %d, SRTT %v, the rate %d", st.Cwnd, st.SRTT, st.PacingRate)
+}
