@@ -59,7 +59,8 @@ type Config struct {
 	// (section 3.9.1.1); negative: for ever.
 	UserTimeout time.Duration
 	// UserTimeoutOption has connections tell the peer their user timeout, and adopt the longer of
-	// both, at most an hour, where Conn.SetUserTimeout has set none (RFC 5482). Default: no.
+	// both where Conn.SetUserTimeout has set none: at least 100 s and twice MaxRTO, at most an hour
+	// or what is longer here (RFC 5482). Default: no.
 	UserTimeoutOption bool
 	// SynTimeout is the same for a SYN, and so for Dial. Default 3 minutes (MUST-23);
 	// negative: for ever.
@@ -84,7 +85,7 @@ type Config struct {
 
 	// Pacing spreads what the congestion window lets go over the round trip, so that no burst
 	// overflows a short queue. It costs timers. Default: only with a congestion control that asks
-	// for it (tcp.Paced).
+	// for it (tcp.Paced); Conn.SetCongestion gives one to a single connection.
 	Pacing bool
 
 	// ECN says whether connections use explicit congestion notification (RFC 3168), and with

@@ -13,8 +13,8 @@ import (
 
 // Conn is a TCP connection. It is a [net.Conn] with the methods of [net.TCPConn] but File and
 // MultipathTCP, and its errors are *net.OpError with the texts and causes that package net
-// has for the same act on Linux; after Close it is net.ErrClosed. All methods may be called by several goroutines at a time. The methods of a
-// zero Conn return syscall.EINVAL.
+// has for the same act on Linux; after Close it is net.ErrClosed. All methods may be called by
+// several goroutines at a time. The methods of a zero Conn return syscall.EINVAL.
 type Conn struct {
 	c       *host.Conn
 	network string
@@ -271,7 +271,8 @@ func (c *Conn) SetHopLimit(hops uint8) error {
 }
 
 // Status returns the variables of the connection, as STATUS of RFC 9293 section 3.9.1.5
-// does. After Close it is the zero Status, but for the sockets.
+// does. After Close it is the zero Status, but for the sockets: [Stack.Connections] has it until the
+// connection is in TIME-WAIT or gone, and Config.Trace sees what it is as each state ends.
 func (c *Conn) Status() tcp.Status {
 	if !c.ok() {
 		return tcp.Status{}

@@ -50,7 +50,8 @@ func (s *Stack) DialFastOpen(ctx context.Context, network, address string, data 
 type Dialer struct {
 	Stack *Stack
 	// Timeout and Deadline bound the whole of Dial, if set: the earlier counts. The error is
-	// then a timeout: context.DeadlineExceeded and os.ErrDeadlineExceeded. Without them a SYN without an answer is given up after Config.SynTimeout.
+	// then a timeout: context.DeadlineExceeded and os.ErrDeadlineExceeded. Without them a SYN
+	// without an answer is given up after Config.SynTimeout.
 	Timeout  time.Duration
 	Deadline time.Time
 	// LocalAddr is the socket to dial from, a *net.TCPAddr: an IP that is not set or
@@ -98,7 +99,8 @@ func (d *Dialer) DialTCP(ctx context.Context, network, address string) (*Conn, e
 // The server may get data more than once: "a client that cannot handle receiving the same SYN data
 // more than once MUST NOT enable TFO to send data in a SYN" (section 6.1). It is for requests that
 // may be repeated, as a GET or the first message of TLS. The other end must listen with it:
-// [ListenConfig].FastOpen. [Conn.Status] tells what came of it.
+// [ListenConfig].FastOpen. With keys of TCP-AO it is DialTCP and Write alone: an authentic SYN that
+// somebody has recorded could be told again with its text. [Conn.Status] tells what came of it.
 func (d *Dialer) DialFastOpen(ctx context.Context, network, address string, data []byte) (*Conn, error) {
 	return d.dial(ctx, network, address, opening{fast: true, data: data})
 }

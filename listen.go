@@ -46,7 +46,8 @@ type ListenConfig struct {
 	// connections may be so at a time (PendingFastOpenRequests); beyond, and without a valid
 	// cookie, the handshake is as usual. A SYN that comes twice may be served twice: "a server
 	// that cannot accept receiving the same SYN data more than once MUST NOT enable TFO to receive
-	// data in a SYN" (section 6.1). So it is for requests that may be repeated. Default 0: off.
+	// data in a SYN" (section 6.1). So it is for requests that may be repeated. Clients for which there
+	// are Keys do without. Default 0: off.
 	FastOpen int
 	// KeepAlive and KeepAliveConfig are those of [net.ListenConfig]: keep-alive is on in
 	// accepted connections, after 15 s, unless KeepAlive is negative.

@@ -80,8 +80,8 @@ func (e *extended) sne(n seq.Num) uint32 {
 // is the one in use. Later keys may be added and, unless in use, taken away: "The set of MKTs MAY
 // change during a connection", and "Components of an MKT MUST NOT change". The keys are copied.
 //
-// Errors: those of Keys.Check for the keys that are not left out, ErrUnspecified, ErrKeyInUse, and ErrNoKey for a connection that
-// has begun without keys.
+// Errors: those of Keys.Check for the keys that are not left out, ErrUnspecified, ErrKeyInUse, and
+// ErrNoKey for a connection that has begun without keys.
 func (c *Conn) SetKeys(keys Keys) error {
 	if c.flow.RemotePort == 0 {
 		return ErrUnspecified

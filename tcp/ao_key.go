@@ -1,5 +1,8 @@
 package tcp
 
+// The keys of TCP-AO, Master Key Tuples: RFC 5925 sections 3.1 and 7.1. Which are for a connection,
+// and whether a listener takes a SYN.
+
 import (
 	"bytes"
 	"net/netip"
@@ -66,8 +69,9 @@ func (k *Key) equal(o *Key) bool {
 type Keys []Key
 
 // Check returns ErrBadKey if a key has no secret, an unknown algorithm, or a prefix that is none or
-// that of IPv4 within IPv6, which no address is in; and ErrKeyOverlap if two for the same sockets have an ID in common: RFC 5925 section 3.1, "The IDs of MKTs MUST NOT
-// overlap where their TCP connection identifiers overlap."
+// that of IPv4 within IPv6, which no address is in; and ErrKeyOverlap if two for the same sockets
+// have an ID in common: RFC 5925 section 3.1, "The IDs of MKTs MUST NOT overlap where their TCP
+// connection identifiers overlap."
 func (ks Keys) Check() error {
 	for i := range ks {
 		k := &ks[i]

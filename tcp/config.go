@@ -79,8 +79,8 @@ type Config struct {
 	// Conn.SetUserTimeout overrides it.
 	UserTimeout time.Duration
 	// UserTimeoutOption has new connections tell the peer their user timeout, and adopt the longer
-	// of both where the user has set none for the connection: at least 100 s, at most an hour
-	// or what is longer here (RFC 5482). Default: no.
+	// of both where the user has set none for the connection: at least 100 s and twice MaxRTO, at
+	// most an hour or what is longer here (RFC 5482). Default: no.
 	UserTimeoutOption bool
 	// SynTimeout is R2 for a SYN. Default 3 minutes (MUST-23).
 	SynTimeout time.Duration

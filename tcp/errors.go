@@ -34,7 +34,7 @@ const (
 	ErrUnread
 	// ErrResources: the connection's owner has taken its memory back (Reclaim).
 	ErrResources
-	// ErrBadKey: a key without a secret, or with an algorithm that there is not.
+	// ErrBadKey: a key without a secret, or with an algorithm or a prefix that there is not.
 	ErrBadKey
 	// ErrKeyOverlap: two keys for the same sockets have an ID in common.
 	ErrKeyOverlap
@@ -57,7 +57,7 @@ var errorTexts = [...]string{
 	ErrUnreachable:   "destination unreachable",
 	ErrUnread:        "connection reset: data arrived after close",
 	ErrResources:     "insufficient resources",
-	ErrBadKey:        "key without a secret, or of an unknown algorithm",
+	ErrBadKey:        "key without a secret, or with an unknown algorithm or a prefix of no address",
 	ErrKeyOverlap:    "two keys for the same sockets have an ID in common",
 	ErrNoKey:         "no such key",
 	ErrKeyInUse:      "key is in use",

@@ -9,13 +9,14 @@ import (
 	"github.com/vitro-net/vitro/wire"
 )
 
-// Status is what Conn.Status returns: the variables of section 3.3.1 and what the machine
-// knows of the path. Two connections with equal Status will do the same.
+// Status is what Conn.Status returns: the variables of section 3.3.1 and what the machine knows of
+// the path. What a congestion control thinks, and what has become of each octet that is outstanding,
+// is not in it.
 type Status struct {
 	Flow   wire.Flow
 	State  State
 	Opened OpenMode
-	Err    Error
+	Err    Error // why it is CLOSED; 0: it is not, or has ended in order
 
 	ISS, SndUna, SndNxt, SndUp, SndWL1, SndWL2 seq.Num
 	SndWnd, MaxSndWnd                          uint32 // octets
@@ -50,7 +51,7 @@ type Status struct {
 	Cwnd, Ssthresh    uint32        // octets
 	PacingRate        uint64        // octets a second, 0: not paced
 	Flight            uint32        // octets deemed to be in the network
-	Recovering        bool          // in fast recovery
+	Recovering        bool          // in fast recovery: Phase is PhaseRecovery
 	Recoveries        uint32        // of them, in the connection's life
 	Timeouts          uint32        // of the retransmission timer
 	Undone            uint32        // recoveries and timeouts that were spurious
@@ -63,16 +64,16 @@ type Status struct {
 	ECNSent           ECNCounters   // s.cep, s.ceb, s.e0b, s.e1b
 	Retransmitted     uint64        // octets
 	Reported, Lost    uint32        // octets: by SACK, and deemed lost
-	MinRTT            time.Duration
+	MinRTT            time.Duration // the least of the last minutes, 0: unknown
 	ReceiverRTT       time.Duration // as the receiving side measures it, no less than it is; 0: unknown
 	Retransmissions   uint8         // of the segment at SND.UNA, in a row
 	Probes            uint8         // zero-window probes in a row
-	UserTimeout       time.Duration
+	UserTimeout       time.Duration // R2; negative: for ever
 	PeerUserTimeout   time.Duration // what the peer has said (RFC 5482), 0: nothing
 	TrafficClass      uint8
 	HopLimit          uint8
-	Soft              SoftError
-	Deadline          Time
+	Soft              SoftError // the last
+	Deadline          Time      // of the next timer, or Never
 
 	Phase      Phase  // of recovery
 	LastLoss   Rule   // why something was last to be sent again; 0: nothing was
