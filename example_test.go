@@ -166,6 +166,32 @@ func ExampleConfig_trace() {
 	// SYN-SENT -> CLOSED by RFC 9293 3.10.7.3 second: a RST that acknowledges our SYN: enter CLOSED
 }
 
+// capped is a congestion control that sends no more than 4 MiB a second, by at most 16 KiB at once.
+type capped struct{ tcp.Congestion }
+
+func (capped) Name() string                        { return "capped" }
+func (capped) Pace() (rate uint64, quantum uint32) { return 4 << 20, 16 << 10 }
+
+// One connection with a congestion control of its own: CUBIC, paced (tcp.Paced).
+func ExampleConn_SetCongestion() {
+	client, server := hosts(vitro.Config{})
+	defer client.Close()
+	defer server.Close()
+	server.Listen("tcp", ":80")
+	c, err := client.DialTCP(context.Background(), "tcp", "10.0.0.2:80")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer c.Close()
+	fmt.Println(c.Status().Congestion, c.Status().PacingRate)
+	c.SetCongestion(capped{tcp.NewCubic()})
+	fmt.Println(c.Status().Congestion, c.Status().PacingRate)
+	// Output:
+	// cubic 0
+	// capped 4194304
+}
+
 // Each segment of a connection with keys is authenticated (TCP-AO, RFC 5925): the SendID of one
 // end is the RecvID of the other.
 func ExampleDialer_keys() {
