@@ -211,7 +211,8 @@ func (c *Conn) SetKeepAlivePeriod(d time.Duration) error {
 
 // SetKeepAliveConfig sets all about keep-alive probes. As with package net 0 is 15 s, 15 s and
 // 9 probes, and what is negative stays as it is. The connection ends with ETIMEDOUT when no
-// probe has been answered.
+// probe has been answered; with Config.UserTimeoutOption not before its user timeout (RFC 5482
+// section 4.2).
 func (c *Conn) SetKeepAliveConfig(config net.KeepAliveConfig) error {
 	return c.set(func(h *host.Conn) error { return h.SetKeepAlive(keepAlive(config, h.KeepAlive())) })
 }

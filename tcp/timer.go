@@ -259,8 +259,8 @@ func (c *Conn) timeWaitDue(now Time) bool {
 
 // SetKeepAlive switches keep-alives on or off (MUST-24; off at first, MUST-25). A probe goes
 // when nothing has been heard for idle, then every interval; after count probes without an
-// answer the connection ends with ErrUserTimeout (MUST-29). 0 restores a default: 2 hours
-// (MUST-27, MUST-28), 75 s, 9.
+// answer the connection ends with ErrUserTimeout (MUST-29), with Config.UserTimeoutOption not
+// before its user timeout. 0 restores a default: 2 hours (MUST-27, MUST-28), 75 s, 9.
 func (c *Conn) SetKeepAlive(now Time, on bool, idle, interval time.Duration, count int) {
 	orDefault(&idle, DefaultKeepAliveIdle)
 	orDefault(&interval, DefaultKeepAliveInterval)
@@ -311,12 +311,12 @@ func (c *Conn) keepAliveTimeout(now Time) {
 		return
 	}
 	c.timedOut(now, RuleKeepAlive)
-	k.sent++
+	k.sent += min(1, 255-k.sent)
 	c.reply.owed |= owedKeepAlive
 	k.at = now.Add(k.interval)
 }
 
 func (c *Conn) keepAliveDead(now Time) bool {
 	k := &c.keep
-	return k.at != 0 && k.at <= now && k.sent >= k.count && !c.outstanding() && !c.somethingToSend()
+	return k.at != 0 && k.at <= now && k.sent >= k.count && !c.outstanding() && !c.somethingToSend() && !c.spared(now)
 }

@@ -72,3 +72,15 @@ func (c *Conn) hearUserTimeout(seg *wire.Segment) {
 	wanted := max(own, decodeTimeout(c.timer.peerTimeout), leastPeerTimeout, 2*c.cfg.MaxRTO)
 	c.timer.userTimeout = min(wanted, max(own, mostPeerTimeout))
 }
+
+// spared reports whether keep-alives do not end the connection yet, since it is to survive for longer
+// what they find out.
+//
+// It deviates from RFC 5482 section 4.2, by which with this option "the keep-alive timer MUST be set to
+// a value larger than that of the adopted USER TIMEOUT", for "the TCP keep-alive mechanism might abort
+// a connection that would otherwise have survived the transient period without connectivity". Here
+// they go as the user has said, and keep what is on the way from forgetting the connection; it is that
+// they abort it which waits. So does Linux, where a user timeout is set.
+func (c *Conn) spared(now Time) bool {
+	return c.cfg.UserTimeoutOption && c.timer.userTimeout > 0 && now <= c.keep.last.Add(c.timer.userTimeout)
+}

@@ -82,3 +82,21 @@ func TestUserTimeoutOptionIsHeard(t *testing.T) {
 	n := wire.PutSegment(b[:], &wire.Flow{Local: wire.Addr4([4]byte{1}), Remote: wire.Addr4([4]byte{2})}, &wire.Segment{Flags: wire.ACK, Options: wire.Options{Set: wire.HasUserTimeout}}, 0)
 	p.must(wire.ParseTCP(b[20:n], &seg) == 0 && !seg.Options.Has(wire.HasUserTimeout), "0 seconds are reserved, and ignored")
 }
+
+// Keep-alives do not end a connection that is to survive for longer: RFC 5482 section 4.2. They go all
+// the same.
+func TestUserTimeoutOptionAndKeepAlive(t *testing.T) {
+	for option, want := range map[bool]time.Duration{false: 10 * 15 * time.Second, true: 75*time.Minute + 15*time.Second} {
+		p := established(t, setup{cfg: tcp.Config{UserTimeout: 75 * time.Minute, UserTimeoutOption: option}})
+		p.send(p.ack(1001))
+		p.c.SetKeepAlive(p.now, true, 15*time.Second, 15*time.Second, 9)
+		p.rec = nil
+		p.taken()
+		p.wait(want - time.Second)
+		p.mustBe(tcp.Established)
+		n := len(p.taken())
+		p.must(n == int(want/(15*time.Second))-1, "%d probes have gone in %v", n, want)
+		p.wait(time.Second)
+		p.mustBe(tcp.Closed)
+	}
+}
