@@ -90,6 +90,9 @@ func (c *Conn) burst() uint32 {
 // usePace looks what the new control can.
 func (c *Conn) usePace(now Time) {
 	c.cc.pacer, c.cc.model = nil, nil
+	if c.board != nil {
+		c.board.departures = c.board.departures[:0] // by the sums of the model before
+	}
 	paced, is := c.cc.control.(Paced)
 	if is || c.cfg.Pacing {
 		c.cc.pacer = &pacer{control: paced}

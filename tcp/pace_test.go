@@ -95,3 +95,25 @@ func TestPacingByTheLargestWindow(t *testing.T) {
 	st := p.c.Status()
 	p.must(st.Cwnd == 1<<30 && st.PacingRate == uint64(2*st.Cwnd)*uint64(time.Second)/uint64(st.SRTT), "cwnd is %d, SRTT %v, the rate %d", st.Cwnd, st.SRTT, st.PacingRate)
 }
+
+// A control that takes over in the midst of a flight knows nothing of how it was sent: samples of the
+// path begin with what it sends itself.
+func TestAnotherModelInFlight(t *testing.T) {
+	for name, first := range map[string]tcp.Congestion{"bbr": tcp.NewBBR(), "cubic": tcp.NewCubic()} {
+		p := established(t, setup{syn: "<MSS=1000><WS=4><SACKOK>", rtt: 100 * time.Millisecond, cfg: tcp.Config{
+			SendBuffer: 1 << 22, Congestion: func() tcp.Congestion { return first },
+		}})
+		p.write(1 << 22)
+		for range 5 {
+			p.round(1000)
+		}
+		second := tcp.NewBBR().(*tcp.BBR)
+		p.c.SetCongestion(p.now, second)
+		for range 5 {
+			p.round(1000)
+		}
+		rate := p.c.Status().Counts.OctetsAcked * uint64(time.Second) / uint64(100*time.Millisecond)
+		bw := second.Status().MaxBW
+		p.must(0 < bw && bw < rate, "%s: the path carries %d octets a second, and less than all in one round trip, %d", name, bw, rate)
+	}
+}
