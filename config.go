@@ -118,6 +118,9 @@ type Config struct {
 	// the options of RFC 7323 section 3, RFC 2018, and RFC 7323 section 2. Default: all three
 	// are offered and accepted.
 	NoTimestamps, NoSACK, NoWindowScale bool
+	// NoSimultaneousOpen drops a SYN that crosses ours: whoever guesses ports could begin a split
+	// handshake with it. Default: it is answered (RFC 9293 section 3.5, MUST-10).
+	NoSimultaneousOpen bool
 
 	// HopLimit of packets whose connection has none of its own, IPv4's time to live (RFC 9293
 	// section 3.9.2, MUST-49). Default 64.
@@ -188,7 +191,8 @@ func (c *Config) host() (host.Config, error) {
 		MTUProbing:   c.MTUProbing,
 		NoDelay:      true, // as package net has it
 		NoTimestamps: c.NoTimestamps, NoSACK: c.NoSACK, NoWindowScale: c.NoWindowScale,
-		Trace: c.Trace,
+		NoSimultaneousOpen: c.NoSimultaneousOpen,
+		Trace:              c.Trace,
 	}
 	s.Fault = c.TraceFault
 	c.Limits.set(s)

@@ -62,6 +62,28 @@ func TestConfigOptions(t *testing.T) {
 	}
 }
 
+// Two who dial each other at a time are connected, unless one does not want that.
+func TestConfigNoSimultaneousOpen(t *testing.T) {
+	for _, no := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			la, lb := link.Pair(0)
+			slow := link.Odds{Delay: 10 * time.Millisecond}
+			a, b := join(t, vitro.Config{NoSimultaneousOpen: no, SynTimeout: time.Second}, link.Fault(la, link.FaultConfig{Out: slow, In: slow}), lb)
+			dial := func(s *vitro.Stack, from, to netip.Addr) error {
+				d := vitro.Dialer{Stack: s, LocalAddr: net.TCPAddrFromAddrPort(netip.AddrPortFrom(from, 1000))}
+				_, err := d.Dial("tcp", netip.AddrPortFrom(to, 1000).String())
+				return err
+			}
+			other := make(chan error)
+			go func() { other <- dial(b, addrB.Addr(), addrA.Addr()) }()
+			err := dial(a, addrA.Addr(), addrB.Addr())
+			if again := <-other; no && (!errors.Is(err, syscall.ETIMEDOUT) || again == nil) || !no && (err != nil || again != nil) {
+				t.Errorf("NoSimultaneousOpen %v: %v, %v", no, err, again)
+			}
+		})
+	}
+}
+
 // The numbers of the story.
 func TestConfigISN(t *testing.T) {
 	a, b := pair(t, vitro.Config{ISN: func(local, _ netip.AddrPort) uint32 {
