@@ -2,9 +2,9 @@ package tcp
 
 // Spurious recoveries and timeouts, found and undone: by timestamps (RFC 3522), by D-SACK (RFC
 // 2883 section 5), by what is acknowledged after a timeout (F-RTO, RFC 5682).
-// The response is RFC 4015's: the congestion state is what it was, unless the network has marked
-// packets meanwhile: then "the TCP sender MUST refrain from reversing congestion control state"
-// (section 3.4), and so for what was reduced because of a mark.
+// The congestion state is what it was, unless the network has marked packets meanwhile: then "the TCP
+// sender MUST refrain from reversing congestion control state" (RFC 4015 section 3.4), and so for what
+// was reduced because of a mark.
 
 import (
 	"github.com/vitro-net/vitro/seq"
@@ -131,6 +131,11 @@ func (c *Conn) forwardRTO(now Time, e *ackEffect) bool {
 func (e *ackEffect) moreSACK(c *Conn) bool { return c.board.sacked > e.sacked }
 
 // undo gives the congestion state back, and takes nothing for lost any more.
+//
+// It deviates from RFC 4015 section 3.1: step 9, "cwnd <- FlightSize + min (bytes_acked, IW)", lets no
+// more than IW go at once, and step 11 has SRTT and RTTVAR no less than they were and than the next
+// measurement. Here cwnd is what it was, and SRTT learns as ever: from what is acknowledged, where
+// timestamps tell of which transmission. Linux does so.
 func (c *Conn) undo(now Time) {
 	u := &c.board.undo
 	c.cc.cwnd = max(c.cc.cwnd, u.cwnd)
