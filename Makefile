@@ -110,7 +110,7 @@ bench: ## benchmarks in memory beside the kernel's loopback, and over TUN (root)
 	else echo "not root, or no /dev/net/tun: nothing is measured over a TUN"; fi
 
 .PHONY: bench-peers
-bench-peers: ## vitro, gVisor and the kernel side by side, in ten minutes: bench/results.md, bench/results.json (as root all of it)
+bench-peers: ## vitro, gVisor and the kernel side by side, in twenty minutes: bench/results.md, bench/results.json (as root all of it)
 	$(GO) run ./bench -out bench $(PEERS)
 
 .PHONY: cover

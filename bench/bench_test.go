@@ -45,7 +45,7 @@ func TestEveryPeer(t *testing.T) {
 	for _, p := range peers {
 		kernel := strings.HasPrefix(p.name, "kernel")
 		for _, s := range []string{inMemory, across, inTheDark, sideBySide} {
-			if s == inMemory && (p.memory == nil || p.name == "kernel bbr") || s == across && p.onlyBlackouts || s == sideBySide && (kernel || p.onlyBlackouts || os.Getuid() != 0) ||
+			if s == inMemory && (p.memory == nil || p.name == "kernel bbr") || s == across && p.onlyBlackouts || s == sideBySide && (!p.beside || os.Getuid() != 0) ||
 				kernel && slices.ContainsFunc(r.tells, func(t string) bool { return strings.Contains(t, p.name) && strings.Contains(t, errNotHere.Error()) }) {
 				continue
 			}

@@ -20,7 +20,8 @@ import (
 // gvisorPeer is gVisor's netstack as it comes: SACK and RACK are on, its receive buffer adjusts
 // itself, its congestion control is CUBIC as in gVisor itself.
 var gvisorPeer = peer{
-	name: "gVisor",
+	name:   "gVisor",
+	beside: true,
 	memory: func(j joint) (world, error) {
 		a, b := pipe.New("\x02\x00\x00\x00\x00\x01", "\x02\x00\x00\x00\x00\x02", uint32(j.mtu))
 		if j.plain {

@@ -29,6 +29,7 @@ func kernelPeer(congestion string) peer {
 		name:    "kernel " + congestion,
 		memory:  func(j joint) (world, error) { return newLoopback(congestion, j) },
 		network: func(e *emulator) (world, error) { return newTUNs(congestion, e) },
+		beside:  congestion == "cubic",
 	}
 }
 

@@ -115,20 +115,19 @@ func measure(o options, m machine) *report {
 	}
 	for _, c := range bottlenecks {
 		name := fmt.Sprintf("%d Mbit/s, RTT %d ms, one bottleneck", c.rate, c.rtt.Milliseconds())
-		if !o.match.MatchString(name) {
-			continue
-		}
-		for round := range max(o.rounds, 2) {
-			for _, p := range peers[:2] {
-				s, err := fairShare(p, peers[3], c, 3*o.network, round)
-				o.take(r, sideBySide, p.name, name, s, err)
-			}
+		if o.match.MatchString(name) {
+			together(o, r, sideBySide, name, func(p peer, round int) ([]sample, error) {
+				if !p.beside {
+					return nil, errNotHad
+				}
+				return fairShare(p, peers[3], c, fairTimes*o.network, round)
+			})
 		}
 	}
 	for _, c := range o.dark {
 		if o.match.MatchString(c.String()) {
 			together(o, r, inTheDark, c.String(), func(p peer, round int) ([]sample, error) {
-				return blackout(p, c, o.patience, uint64(round))
+				return blackout(p, c.phase(round, o.rounds), o.patience, uint64(round))
 			})
 		}
 	}

@@ -17,6 +17,8 @@ type peer struct {
 	network func(*emulator) (world, error)
 	// onlyBlackouts: it is a variant, for comparison in blackouts.
 	onlyBlackouts bool
+	// beside: it also shares a bottleneck with the kernel's cubic.
+	beside bool
 }
 
 // joint is how two stacks in memory are joined.

@@ -278,12 +278,13 @@ same packets by number, all at the same time (with -turns one after the other). 
 root), so that the emulators are on time on a machine that has other work too. Goodput is what the receiver's user has read,
 from the handshake on.
 
-**Beside the kernel's cubic, across one bottleneck**: the peer and the kernel send across one emulator and its one queue, which
-of them begins first alternates; counted after a quarter of the time, in octets read: 1 is a fair half.
+**Beside the kernel's cubic, across one bottleneck**: the peer and the kernel send across one emulator and its one queue; which
+of them begins first alternates. Counted in octets read, for eight times as long as the other transfers take, after a quarter
+of that: 1 is a fair half. The kernel beside itself says how far apart two of a kind are.
 
 **Blackouts**: both directions are dark after 3 s; what leaves in the dark is lost. Counted from the return of the light: when
 the user reads something again, and when the rate of 100 ms is nine tenths of the rate of the second before the dark. Which
 retransmission is the first after the dark, and so when something arrives, depends on how the dark's length falls to a peer's
-backoff, and differs with another length.
+backoff. So it is longer from round to round, by up to twice, as the backoff is: the first round has the length that the row says.
 Timeouts are those of the sender's retransmission timer, as each peer counts them.
 `

@@ -22,7 +22,8 @@ const port = 80
 const networkBuffer = 4 << 20
 
 var vitroPeer = peer{
-	name: "vitro",
+	name:   "vitro",
+	beside: true,
 	memory: func(j joint) (world, error) {
 		a, b := link.NewPair(link.PairConfig{MTU: j.mtu, NoOffload: j.plain})
 		return newVitro(vitro.Config{}, a, b)
