@@ -18,7 +18,6 @@ import (
 // package has come.
 var planned = map[string]string{
 	"life":       "The life on record",
-	"lab":        "The lab",
 	"adapters/*": "consumers",
 }
 
@@ -162,7 +161,8 @@ var imports = policy.Table{
 	},
 	"lab": {
 		Vitro: []string{".", "seq", "wire", "tcp", "stack", "host", "link", "sim", "trace", "ladder"},
-		Std:   with(values, "context", "fmt", "math/rand/v2", "net", "os", "sync", "sync/atomic", "syscall", "testing"),
+		Std: with(values, "bufio", "context", "flag", "fmt", "math/rand/v2", "net", "os", "path/filepath", "runtime", "sync",
+			"sync/atomic", "syscall", "testing", "testing/synctest"),
 		Why: map[string]string{
 			"*":        "a laboratory is made of hosts and simulated links",
 			"link/tun": "a laboratory needs no kernel and no root",

@@ -191,6 +191,37 @@ func NewPath(cfg PathConfig, start tcp.Time, random *rand.Rand) (*Path, error) {
 	return p, nil
 }
 
+// Change gives the path another config from now on. What is on its way arrives as it would have;
+// what waits in the queue waits on, and what is being sent ends at the old rate. The times of
+// blackouts and rates count from now.
+func (p *Path) Change(now tcp.Time, cfg PathConfig) error {
+	next, err := NewPath(cfg, now, p.random)
+	if err != nil {
+		return err
+	}
+	p.advance(now)
+	next.queue.waiting, next.queue.octets, next.queue.idle = p.queue.waiting, p.queue.octets, p.queue.idle
+	next.sending, next.free, next.last, next.road, next.stats = p.sending, p.free, p.last, p.road, p.stats
+	next.bad = p.bad
+	*p = *next
+	if p.cfg.Rate == 0 {
+		p.empty(now)
+	}
+	return nil
+}
+
+// empty sends at once what waits, as there is no rate any more.
+func (p *Path) empty(now tcp.Time) {
+	if p.sending != nil {
+		now = p.free
+		p.launch(now, p.sending)
+		p.sending = nil
+	}
+	for w, ok := p.queue.pop(); ok; w, ok = p.queue.pop() {
+		p.launch(now, w.parcel)
+	}
+}
+
 // check refuses what cannot be.
 func (c *PathConfig) check() error {
 	for _, share := range []struct {

@@ -1,0 +1,113 @@
+package lab
+
+import (
+	"flag"
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// seedFlag repeats one life.
+var seedFlag = flag.Uint64("lab.seed", 0, "run the tests of package lab with this `seed` alone")
+
+// config is what Options say.
+type config struct {
+	bubble   bool
+	strict   bool
+	first    uint64
+	seeds    int
+	startAt  time.Time
+	patience time.Duration
+}
+
+// An Option changes how [Test] or [New] makes a Net.
+type Option func(*config)
+
+// Seeds has Test run n times, as sub-tests with the seeds 1 to n.
+func Seeds(n int) Option { return func(c *config) { c.seeds = n } }
+
+// Seed is the seed to begin with. Default 1.
+func Seed(s uint64) Option { return func(c *config) { c.first = s } }
+
+// StartAt is what time it is when a test begins in its bubble: it sleeps until then. Bubbles begin
+// with the year 2000, in which no certificate of today is valid. In real time it says nothing.
+func StartAt(t time.Time) Option { return func(c *config) { c.startAt = t } }
+
+// Strict has Write wait as soon as the send buffer is full, in a bubble too. Without it a Write there
+// waits only beyond 16 MiB ([vitro.Config.ElasticSend]), since a program that writes while it holds a
+// mutex for which another waits stops the bubble's time.
+func Strict() Option { return func(c *config) { c.strict = true } }
+
+// Patience is how long of real time nothing may happen in a bubble, before Test takes it for hung and
+// says where. Default 10 s; negative: for ever.
+func Patience(d time.Duration) Option { return func(c *config) { c.patience = d } }
+
+func configOf(opts []Option) config {
+	c := config{first: 1, seeds: 1, patience: 10 * time.Second}
+	for _, o := range opts {
+		o(&c)
+	}
+	if *seedFlag != 0 {
+		c.first, c.seeds = *seedFlag, 1
+	}
+	return c
+}
+
+// Test runs f with an empty network in a bubble of [testing/synctest]: time passes only when all
+// goroutines wait, and then at once, so that a minute takes microseconds. When f returns, all hosts are
+// closed; all goroutines that it has started must end then. If the test has failed, the log has the
+// seed, what the hosts have, the ladders of connections that had trouble, and where the packets are.
+//
+// f is called within the bubble, and with a T that is synctest's.
+func Test(t *testing.T, f func(*testing.T, *Net), opts ...Option) {
+	t.Helper()
+	c := configOf(opts)
+	c.bubble = true
+	if c.seeds == 1 {
+		c.run(t, c.first, f)
+		return
+	}
+	for i := range c.seeds {
+		seed := c.first + uint64(i)
+		t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) { c.run(t, seed, f) })
+	}
+}
+
+func (c config) run(t *testing.T, seed uint64, f func(*testing.T, *Net)) {
+	t.Helper()
+	d := watch(t, c.patience)
+	defer d.stop()
+	synctest.Test(t, func(t *testing.T) {
+		if !c.startAt.IsZero() {
+			time.Sleep(time.Until(c.startAt))
+		}
+		n := newNet(t, c, seed)
+		n.watchdog = d
+		t.Cleanup(n.end)
+		f(t, n)
+	})
+}
+
+// New returns an empty network in real time, or, when it is called within a bubble, in that. The hosts
+// are closed at the end of the test, which is reported as by [Test]. Options about bubbles, as [Seeds]
+// or [StartAt], have no meaning here, and are refused.
+func New(tb testing.TB, opts ...Option) *Net {
+	tb.Helper()
+	c := configOf(opts)
+	if c.seeds != 1 || !c.startAt.IsZero() {
+		tb.Fatal("lab: Seeds and StartAt are for Test")
+	}
+	c.bubble = bubbled()
+	n := newNet(tb, c, c.first)
+	tb.Cleanup(n.end)
+	return n
+}
+
+// end is the last thing a test does.
+func (n *Net) end() {
+	if n.tb.Failed() {
+		n.report()
+	}
+	n.close()
+}

@@ -1,0 +1,296 @@
+package lab
+
+import (
+	"encoding/binary"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/vitro-net/vitro/tcp"
+	"github.com/vitro-net/vitro/wire"
+)
+
+// NAT is a box that gives the hosts behind it one address. For each of their sockets it has a port of
+// its own, the same to whomever they talk (RFC 4787 section 4.1), and lets in what comes from those
+// to whom they have sent. It has no other filter, and forgets nothing by itself unless told to.
+type NAT struct {
+	net  *Net
+	node *node
+}
+
+// nat is what a NAT knows.
+type nat struct {
+	node    *node
+	inside  map[*node]bool
+	timeout time.Duration
+	next    uint16
+	outward map[socket]*mapping
+	inward  map[socket]*mapping // by protocol and the NAT's port
+}
+
+type socket struct {
+	proto uint8
+	at    netip.AddrPort
+}
+
+type mapping struct {
+	inside  socket
+	outside socket
+	peers   map[netip.AddrPort]bool
+	used    tcp.Time
+}
+
+const firstNATPort = 20000
+
+// NAT makes a NAT with hosts behind it, which reach all others by it alone; those do not reach them,
+// but answer. Each is joined with it by a link like [Net.Default], or as [Net.Link] says.
+func (n *Net) NAT(name string, behind ...string) *NAT {
+	n.tb.Helper()
+	x := n.add(name)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	x.nat = &nat{node: x, inside: map[*node]bool{}, next: firstNATPort}
+	x.nat.forget()
+	for _, b := range behind {
+		h := n.named(b)
+		x.nat.inside[h] = true
+		if _, ok := n.links[[2]*node{x, h}]; !ok && n.links[[2]*node{h, x}] == nil {
+			n.links[[2]*node{x, h}] = nil
+		}
+	}
+	return &NAT{n, x}
+}
+
+// Addr returns the IPv4 address that all behind it have to others.
+func (t *NAT) Addr() netip.Addr { return t.node.addr4 }
+
+// Addr6 returns the IPv6 address.
+func (t *NAT) Addr6() netip.Addr { return t.node.addr6 }
+
+// Forget empties the table, as a NAT that is restarted: what comes from outside is lost, without a
+// word, until the host behind sends, and then it has another port.
+func (t *NAT) Forget() {
+	t.net.mu.Lock()
+	defer t.net.mu.Unlock()
+	t.node.nat.forget()
+}
+
+// Rebind gives each socket behind the NAT another port, from now on.
+func (t *NAT) Rebind() {
+	t.net.mu.Lock()
+	defer t.net.mu.Unlock()
+	b := t.node.nat
+	list := b.mappings()
+	clear(b.inward)
+	for _, m := range list {
+		b.assign(m)
+	}
+}
+
+// Timeout has the NAT forget a socket that has not been used for d, either way; 0, as at first: never.
+func (t *NAT) Timeout(d time.Duration) {
+	t.net.mu.Lock()
+	defer t.net.mu.Unlock()
+	t.node.nat.timeout = d
+}
+
+func (b *nat) forget() {
+	b.outward, b.inward = map[socket]*mapping{}, map[socket]*mapping{}
+}
+
+// mappings lists all, in the order of their ports.
+func (b *nat) mappings() []*mapping {
+	var list []*mapping
+	for _, m := range b.inward {
+		list = append(list, m)
+	}
+	slices.SortFunc(list, func(x, y *mapping) int { return int(x.outside.at.Port()) - int(y.outside.at.Port()) })
+	return list
+}
+
+// assign gives a mapping a port that is free.
+func (b *nat) assign(m *mapping) {
+	addr := b.node.addr4
+	if m.inside.at.Addr().Is6() {
+		addr = b.node.addr6
+	}
+	for {
+		m.outside = socket{m.inside.proto, netip.AddrPortFrom(addr, b.next)}
+		if b.next++; b.next == 0 {
+			b.next = firstNATPort
+		}
+		if b.inward[m.outside] == nil {
+			break
+		}
+	}
+	b.inward[m.outside] = m
+}
+
+// stale reports whether a mapping has been forgotten.
+func (b *nat) stale(now tcp.Time, m *mapping) bool {
+	return b.timeout > 0 && now.Sub(m.used) >= b.timeout
+}
+
+// translate passes a packet on that has reached the NAT, or loses it.
+func (b *nat) translate(now tcp.Time, p *Packet) {
+	n := b.node.net
+	bytes := slices.Clone(p.parcel.Bytes)
+	var ip wire.IP
+	if wire.ParseIP(bytes, &ip) != wire.FaultNone || ip.Fragment || ip.HopLimit <= 1 {
+		n.lose(p, "a NAT does not pass it on")
+		return
+	}
+	var ok bool
+	switch {
+	case ip.Proto == wire.ProtoICMP || ip.Proto == wire.ProtoICMPv6:
+		ok = b.inwardError(now, &ip)
+	case ip.Proto != wire.ProtoTCP && ip.Proto != wire.ProtoUDP || len(ip.Payload) < 8:
+	case b.inside[p.from]:
+		ok = b.goOut(now, &ip)
+	default:
+		ok = b.comeIn(now, &ip)
+	}
+	if !ok {
+		n.lose(p, "the NAT knows no such connection")
+		return
+	}
+	lowerHops(bytes)
+	n.hand(now, b.node, bytes, false)
+}
+
+// goOut gives a packet from inside the NAT's address and port.
+func (b *nat) goOut(now tcp.Time, ip *wire.IP) bool {
+	from := socket{ip.Proto, netip.AddrPortFrom(ip.Src.Netip(), binary.BigEndian.Uint16(ip.Payload))}
+	to := netip.AddrPortFrom(ip.Dst.Netip(), binary.BigEndian.Uint16(ip.Payload[2:]))
+	m := b.outward[from]
+	if m == nil || b.stale(now, m) {
+		if m != nil {
+			delete(b.inward, m.outside)
+		}
+		m = &mapping{inside: from, peers: map[netip.AddrPort]bool{}}
+		b.assign(m)
+		b.outward[from] = m
+	}
+	m.used, m.peers[to] = now, true
+	rewrite(ip, true, m.outside.at)
+	return true
+}
+
+// comeIn gives a packet from outside the address of the host that it is for.
+func (b *nat) comeIn(now tcp.Time, ip *wire.IP) bool {
+	at := socket{ip.Proto, netip.AddrPortFrom(ip.Dst.Netip(), binary.BigEndian.Uint16(ip.Payload[2:]))}
+	from := netip.AddrPortFrom(ip.Src.Netip(), binary.BigEndian.Uint16(ip.Payload))
+	m := b.inward[at]
+	if m == nil || b.stale(now, m) || !m.peers[from] {
+		return false
+	}
+	m.used = now
+	rewrite(ip, false, m.inside.at)
+	return true
+}
+
+// inwardError passes on an ICMP error about what the NAT has sent, with the packet that it quotes as
+// the host inside has sent it (RFC 5508 section 4).
+func (b *nat) inwardError(now tcp.Time, ip *wire.IP) bool {
+	var msg wire.ICMPMessage
+	if wire.ParseICMP(ip, &msg) != wire.FaultNone || !msg.Kind.IsError() {
+		return false
+	}
+	var inner wire.IP
+	quoted := msg.Body
+	if fault := wire.ParseIP(padded(quoted), &inner); fault != wire.FaultNone || len(inner.Payload) < 8 {
+		return false
+	}
+	m := b.inward[socket{inner.Proto, netip.AddrPortFrom(inner.Src.Netip(), binary.BigEndian.Uint16(inner.Payload))}]
+	if m == nil || b.stale(now, m) {
+		return false
+	}
+	head := inner.HeaderLen
+	binary.BigEndian.PutUint16(quoted[head:], m.inside.at.Port())
+	setAddr(quoted, true, m.inside.at.Addr())
+	if !ip.V6 {
+		wire.IPv4(quoted).UpdateChecksum()
+	}
+	setAddr(ip.Packet, false, m.inside.at.Addr())
+	h := wire.ICMP(ip.Payload)
+	h.SetChecksum(0)
+	sum := uint16(0)
+	if ip.V6 {
+		dst := wire.AddrFrom(m.inside.at.Addr())
+		sum = wire.PseudoSum(&ip.Src, &dst, wire.ProtoICMPv6, len(ip.Payload))
+	} else {
+		wire.IPv4(ip.Packet).UpdateChecksum()
+	}
+	h.SetChecksum(^wire.Sum(sum, h))
+	return true
+}
+
+// padded returns a quoted packet with as many zeros as its header says that there were octets.
+func padded(quoted []byte) []byte {
+	n := 0
+	switch {
+	case wire.Version(quoted) == 4 && len(quoted) >= wire.IPv4HeaderLen:
+		n = int(wire.IPv4(quoted).TotalLen())
+	case wire.Version(quoted) == 6 && len(quoted) >= wire.IPv6HeaderLen:
+		n = wire.IPv6HeaderLen + int(wire.IPv6(quoted).PayloadLen())
+	}
+	return append(slices.Clone(quoted), make([]byte, max(n-len(quoted), 0))...)
+}
+
+// rewrite puts another source or destination into a packet, and corrects the checksums by the
+// difference (RFC 1624), so that what was damaged stays so.
+func rewrite(ip *wire.IP, src bool, to netip.AddrPort) {
+	old, port := ip.Src, ip.Payload[:2]
+	if !src {
+		old, port = ip.Dst, ip.Payload[2:4]
+	}
+	addr := wire.AddrFrom(to.Addr())
+	var none wire.Addr
+	before := wire.AddSum(wire.PseudoSum(&old, &none, 0, 0), wire.Sum(0, port))
+	binary.BigEndian.PutUint16(port, to.Port())
+	after := wire.AddSum(wire.PseudoSum(&addr, &none, 0, 0), wire.Sum(0, port))
+	setAddr(ip.Packet, src, to.Addr())
+	if !ip.V6 {
+		wire.IPv4(ip.Packet).UpdateChecksum()
+	}
+	at := 16 // of TCP's checksum
+	if ip.Proto == wire.ProtoUDP {
+		at = 6
+	}
+	if len(ip.Payload) < at+2 {
+		return
+	}
+	sum := binary.BigEndian.Uint16(ip.Payload[at:])
+	if ip.Proto == wire.ProtoUDP && sum == 0 {
+		return // none was computed
+	}
+	sum = ^wire.AddSum(wire.AddSum(^sum, ^before), after)
+	if ip.Proto == wire.ProtoUDP && sum == 0 {
+		sum = 0xffff
+	}
+	binary.BigEndian.PutUint16(ip.Payload[at:], sum)
+}
+
+// setAddr puts an address into a header.
+func setAddr(b []byte, src bool, a netip.Addr) {
+	at := 12
+	if a.Is6() {
+		at = 8
+	}
+	if !src {
+		at += a.BitLen() / 8
+	}
+	copy(b[at:], a.AsSlice())
+}
+
+// lowerHops lowers the hop limit by one.
+func lowerHops(b []byte) {
+	if wire.Version(b) == 4 {
+		h := wire.IPv4(b)
+		h.SetTTL(h.TTL() - 1)
+		h.UpdateChecksum()
+		return
+	}
+	h := wire.IPv6(b)
+	h.SetHopLimit(h.HopLimit() - 1)
+}

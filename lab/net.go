@@ -1,0 +1,445 @@
+package lab
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/vitro-net/vitro/sim"
+	"github.com/vitro-net/vitro/tcp"
+	"github.com/vitro-net/vitro/wire"
+)
+
+// Net is a network: hosts, and links between them. Make it with [Test] or [New]. All methods may be
+// called by several goroutines at a time. What cannot be, as a host whose name there is already,
+// ends the test.
+type Net struct {
+	tb     testing.TB
+	config config
+	seed   uint64
+	start  time.Time // tcp.Time 1
+
+	mu       sync.Mutex
+	def      *Link
+	nodes    []*node
+	links    map[[2]*node]*Link // by the first host and the second; nil: as def
+	ways     map[[2]*node]*way
+	busy     []*way // those with something on them, in the order of their hosts
+	rules    []*Applied
+	cuts     []*Cut
+	pending  []*Packet // sent at this instant, or just before
+	turn     uint64
+	timer    *time.Timer
+	armed    tcp.Time
+	pumping  bool
+	closed   bool
+	record   record
+	watchdog *dog
+}
+
+// way is one direction of a link.
+type way struct {
+	from, to *node
+	link     *Link
+	path     *sim.Path
+	under    int // how many packets it has
+}
+
+func newNet(tb testing.TB, c config, seed uint64) *Net {
+	n := &Net{
+		tb: tb, config: c, seed: seed, start: time.Now(), armed: tcp.Never, def: new(Link),
+		links: map[[2]*node]*Link{}, ways: map[[2]*node]*way{},
+	}
+	n.record.init(n)
+	return n
+}
+
+// Seed returns the seed: what chance does on the links follows from it.
+func (n *Net) Seed() uint64 { return n.seed }
+
+// Default sets what every link is that has not been set by [Net.Link], those that are in use too.
+func (n *Net) Default(l Link) {
+	n.tb.Helper()
+	n.must(l.check())
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.def = &l
+	n.relink()
+}
+
+// Link sets the link between two hosts, or a host and a router or NAT, in whichever order: what is
+// on its way arrives as it would have, and what waits in a queue goes on at the new rate. The first
+// host is that from which [Link.Back] leads back. A host that has a link to a router or a NAT
+// reaches all others over such links; others reach each other directly.
+func (n *Net) Link(a, b string, l Link) {
+	n.tb.Helper()
+	n.must(l.check())
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	x, y := n.named(a), n.named(b)
+	if x == y {
+		n.mu.Unlock()
+		n.must(fmt.Errorf("lab: a link from %s to itself", a))
+		n.mu.Lock()
+	}
+	delete(n.links, [2]*node{y, x})
+	n.links[[2]*node{x, y}] = &l
+	n.relink()
+}
+
+// relink gives all ways the links that hold now.
+func (n *Net) relink() {
+	now := n.now()
+	for _, w := range n.ways {
+		l := n.linkOf(w.from, w.to)
+		if l == w.link {
+			continue
+		}
+		w.link = l
+		_ = w.path.Change(now, l.path()) // it has been checked
+	}
+}
+
+// linkOf returns the link from x to y.
+func (n *Net) linkOf(x, y *node) *Link {
+	if l := n.links[[2]*node{x, y}]; l != nil {
+		return l
+	}
+	l := n.links[[2]*node{y, x}]
+	back := l != nil
+	if l == nil {
+		l, back = n.def, y.index < x.index
+	}
+	if back && l.Back != nil {
+		return l.Back
+	}
+	return l
+}
+
+func (n *Net) must(err error) {
+	n.tb.Helper()
+	if err != nil {
+		n.tb.Fatal(err)
+	}
+}
+
+// named returns the host of that name. It is called with the lock, and ends the test without it.
+func (n *Net) named(name string) *node {
+	for _, x := range n.nodes {
+		if x.name == name {
+			return x
+		}
+	}
+	n.mu.Unlock()
+	n.tb.Fatalf("lab: there is no host %q", name)
+	panic("unreachable")
+}
+
+// owner returns the name of the host with an address, or nothing.
+func (n *Net) owner(a netip.Addr) string {
+	if x := n.at(a); x != nil {
+		return x.name
+	}
+	return ""
+}
+
+func (n *Net) at(a netip.Addr) *node {
+	for _, x := range n.nodes {
+		if x.addr4 == a || x.addr6 == a {
+			return x
+		}
+	}
+	return nil
+}
+
+func (n *Net) now() tcp.Time { return tcp.Time(time.Since(n.start)) + 1 }
+
+// time returns the time of day of an instant.
+func (n *Net) time(t tcp.Time) time.Time { return n.start.Add(time.Duration(t - 1)) }
+
+// random returns a generator of its own for whatever the name says.
+func (n *Net) random(name string) *rand.Rand {
+	h := uint64(14695981039346656037)
+	for _, c := range []byte(name) {
+		h = (h ^ uint64(c)) * 1099511628211
+	}
+	return rand.New(rand.NewPCG(n.seed, h))
+}
+
+// way returns the direction from one node to another, which is made when it is first used.
+func (n *Net) way(from, to *node) *way {
+	w := n.ways[[2]*node{from, to}]
+	if w == nil {
+		l := n.linkOf(from, to)
+		path, err := sim.NewPath(l.path(), n.now(), n.random(from.name+" > "+to.name))
+		if err != nil {
+			panic(err) // the link has been checked
+		}
+		w = &way{from: from, to: to, link: l, path: path}
+		n.ways[[2]*node{from, to}] = w
+	}
+	return w
+}
+
+// send takes what a host sends. Nothing departs at the instant at which it is sent: a nanosecond
+// later all of that instant does, in an order that does not depend on which goroutine was first.
+func (n *Net) send(x *node, packets []wire.Packet) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.closed || x.down {
+		return
+	}
+	now := n.now()
+	for i := range packets {
+		if x.paused {
+			x.waiting = append(x.waiting, slices.Clone(packets[i].Bytes()))
+			continue
+		}
+		n.hand(now, x, slices.Clone(packets[i].Bytes()), true)
+	}
+	n.arm(now)
+}
+
+// hand lets a node send a packet, which is its own from now on.
+func (n *Net) hand(now tcp.Time, x *node, b []byte, made bool) {
+	n.turn++
+	p := &Packet{From: x.name, from: x, Bytes: b, at: now, turn: n.turn}
+	p.parse()
+	p.own = made && (p.ip.Src == wire.AddrFrom(x.addr4) || p.ip.Src == wire.AddrFrom(x.addr6))
+	if p.IsTCP {
+		p.SenderState = x.states[p.Flow]
+		p.Again = x.sentBefore(p)
+	}
+	n.pending = append(n.pending, p)
+}
+
+// arm sets the timer to when something is due.
+func (n *Net) arm(now tcp.Time) {
+	if n.closed || n.pumping {
+		return
+	}
+	at := n.deadline()
+	if at >= n.armed {
+		return
+	}
+	n.armed = at
+	d := max(at.Sub(now), 0)
+	if n.timer == nil {
+		n.timer = time.AfterFunc(d, n.pump)
+		return
+	}
+	n.timer.Reset(d)
+}
+
+// deadline is when something is due.
+func (n *Net) deadline() tcp.Time {
+	at := tcp.Never
+	for _, p := range n.pending {
+		at = min(at, p.at+1)
+	}
+	for _, w := range n.busy {
+		at = min(at, w.path.Deadline())
+	}
+	return at
+}
+
+// pump does all that is due. It is the timer's function; one runs at a time.
+func (n *Net) pump() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.armed = tcp.Never
+	if n.pumping {
+		return // who is at it looks again
+	}
+	n.pumping = true
+	n.watchdog.stroke()
+	for !n.closed && n.round() {
+	}
+	n.pumping = false
+	n.arm(n.now())
+}
+
+// round lets depart what is due to, and arrive what is due to, and reports whether there was
+// anything. The lock is not held while a host takes what arrives.
+func (n *Net) round() bool {
+	now := n.now()
+	departed := n.depart(now)
+	arrived := n.arrivals(now)
+	for i := 0; i < len(arrived); {
+		to := arrived[i].to
+		j := i + 1
+		for j < len(arrived) && arrived[j].to == to {
+			j++
+		}
+		n.deliver(to, arrived[i:j])
+		i = j
+	}
+	return departed || len(arrived) > 0
+}
+
+// depart sends on their way the packets of instants that are over.
+func (n *Net) depart(now tcp.Time) bool {
+	var due []*Packet
+	rest := n.pending[:0]
+	for _, p := range n.pending {
+		if p.at < now {
+			due = append(due, p)
+		} else {
+			rest = append(rest, p)
+		}
+	}
+	clear(n.pending[len(rest):])
+	n.pending = rest
+	slices.SortFunc(due, (*Packet).before)
+	for _, p := range due {
+		n.launch(now, p)
+	}
+	return len(due) > 0
+}
+
+// launch decides what becomes of a packet.
+func (n *Net) launch(now tcp.Time, p *Packet) {
+	p.Sent = n.time(p.at)
+	p.to = n.next(p.from, p.ip.Dst.Netip())
+	if p.to == nil {
+		p.befalls("no host has the address")
+		n.record.depart(p)
+		n.lose(p, "")
+		n.unreachable(now, p)
+		return
+	}
+	p.To = p.to.name
+	if p.IsTCP {
+		p.ReceiverState = p.to.states[p.Flow.Reverse()]
+	}
+	w := n.way(p.from, p.to)
+	fate := w.path.Draw()
+	n.judge(p, &fate)
+	n.record.depart(p)
+	switch {
+	case n.isCut(p):
+		n.lose(p, "partition")
+	case len(p.Bytes) > w.link.mtu():
+		n.lose(p, fmt.Sprintf("longer than the link's MTU of %d", w.link.mtu()))
+		n.tooBig(now, p, w.link)
+	default:
+		p.parcel = sim.Parcel{Bytes: p.Bytes, Fate: fate, Tag: p}
+		w.path.Put(now, &p.parcel)
+		if w.under += 1 + fate.Copies; !slices.Contains(n.busy, w) {
+			n.enlist(w)
+		}
+	}
+}
+
+// enlist adds a way to those with something on them.
+func (n *Net) enlist(w *way) {
+	i, _ := slices.BinarySearchFunc(n.busy, w, func(a, b *way) int {
+		if d := a.from.index - b.from.index; d != 0 {
+			return d
+		}
+		return a.to.index - b.to.index
+	})
+	n.busy = slices.Insert(n.busy, i, w)
+}
+
+// arrivals returns what arrives up to now, in the order of the links.
+func (n *Net) arrivals(now tcp.Time) (arrived []*Packet) {
+	for i := 0; i < len(n.busy); {
+		w := n.busy[i]
+		for d, ok := w.path.Take(now); ok; d, ok = w.path.Take(now) {
+			w.under--
+			p := d.Tag.(*Packet) //nolint:errcheck // launch puts no other
+			p.parcel.Bytes = d.Bytes
+			if d.Loss != sim.NotLost {
+				if d.Loss != sim.LossByChance || len(p.why) == 0 {
+					p.befalls(d.Loss.String())
+				}
+				n.lose(p, "")
+				continue
+			}
+			arrived = append(arrived, p)
+		}
+		if w.path.Deadline() == tcp.Never {
+			n.busy = slices.Delete(n.busy, i, i+1)
+			continue
+		}
+		i++
+	}
+	return arrived
+}
+
+// deliver gives packets to the node at the end of their links.
+func (n *Net) deliver(to *node, packets []*Packet) {
+	if to.paused && !to.down {
+		to.held = append(to.held, packets...)
+		return
+	}
+	if to.down {
+		for _, p := range packets {
+			n.lose(p, "the host is down")
+		}
+		return
+	}
+	for _, p := range packets {
+		n.record.arrive(p)
+	}
+	if to.nat != nil {
+		for _, p := range packets {
+			to.nat.translate(n.now(), p)
+		}
+		return
+	}
+	batch := make([]wire.Packet, len(packets))
+	for i, p := range packets {
+		batch[i] = wire.Packet{Buf: p.parcel.Bytes}
+	}
+	receive := to.receive
+	n.mu.Unlock()
+	receive(batch)
+	n.mu.Lock()
+}
+
+// lose notes that a packet does not arrive.
+func (n *Net) lose(p *Packet, why string) {
+	if why != "" {
+		p.befalls(why)
+	}
+	n.record.lost(p)
+}
+
+// Settle waits until no packet is on its way. What a timer will send later, as a delayed
+// acknowledgment, is not on its way.
+func (n *Net) Settle() {
+	for quiet := 0; quiet < 2; {
+		n.mu.Lock()
+		at, now := n.deadline(), n.now()
+		n.mu.Unlock()
+		if at == tcp.Never {
+			quiet++
+			time.Sleep(2) // who has been woken by the last packet may send
+			continue
+		}
+		quiet = 0
+		time.Sleep(max(at.Sub(now), 0) + 1)
+	}
+}
+
+// close ends all hosts.
+func (n *Net) close() {
+	n.mu.Lock()
+	n.closed = true
+	if n.timer != nil {
+		n.timer.Stop()
+	}
+	nodes := n.nodes
+	n.mu.Unlock()
+	for _, x := range nodes {
+		if x.host != nil {
+			x.host.shut()
+		}
+	}
+}

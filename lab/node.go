@@ -1,0 +1,200 @@
+package lab
+
+import (
+	"math/rand/v2"
+	"net/netip"
+
+	"github.com/vitro-net/vitro/link"
+	"github.com/vitro-net/vitro/seq"
+	"github.com/vitro-net/vitro/tcp"
+	"github.com/vitro-net/vitro/wire"
+)
+
+// node is whatever links lead to: a host, a router, a NAT.
+type node struct {
+	net          *Net
+	index        int
+	name         string
+	addr4, addr6 netip.Addr
+	random       *rand.Rand
+	host         *Host // nil: a NAT
+	nat          *nat
+	router       bool // it passes on what is for others
+
+	receive func([]wire.Packet)
+	down    bool      // nothing gets in or out
+	paused  bool      // what comes waits
+	held    []*Packet // and is here
+	waiting [][]byte  // what the host has sent meanwhile
+	again   uint64    // segments that were sent with something that had been sent before
+	states  map[wire.Flow]tcp.State
+	sent    map[wire.Flow]seq.Num // the end of what has been sent
+}
+
+// add makes a node.
+func (n *Net) add(name string) *node {
+	n.tb.Helper()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, x := range n.nodes {
+		if x.name == name {
+			n.mu.Unlock()
+			n.tb.Fatalf("lab: there is a host %q already", name)
+		}
+	}
+	i := len(n.nodes) + 1
+	x := &node{
+		net: n, index: i, name: name, random: n.random("rules of " + name),
+		addr4:  netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}),
+		addr6:  netip.AddrFrom16([16]byte{0: 0xfd, 14: byte(i >> 8), 15: byte(i)}),
+		states: map[wire.Flow]tcp.State{}, sent: map[wire.Flow]seq.Num{},
+	}
+	n.nodes = append(n.nodes, x)
+	return x
+}
+
+// passes reports whether others are reached over the node.
+func (x *node) passes() bool { return x.router || x.nat != nil }
+
+// sentBefore reports whether something of a segment has been sent before, and notes that it has.
+func (x *node) sentBefore(p *Packet) bool {
+	if p.Segment.Len() == 0 || p.Segment.Flags&wire.RST != 0 {
+		return false
+	}
+	end, ok := x.sent[p.Flow]
+	if !ok || end.Less(p.Segment.End()) || p.Segment.Flags&wire.SYN != 0 && !p.Segment.Seq.Less(end) {
+		x.sent[p.Flow] = p.Segment.End()
+	}
+	again := ok && p.Segment.Seq.Less(end)
+	if again {
+		x.again++
+	}
+	return again
+}
+
+// next returns where a packet for an address goes from x: to the host itself where the two are
+// joined, else to the router on the shortest way. nil: there is none.
+func (n *Net) next(x *node, dst netip.Addr) *node {
+	to := n.at(dst)
+	if to == nil || to == x {
+		return nil
+	}
+	// Breadth first, back from the destination; only routers pass on.
+	far := map[*node]bool{to: true}
+	for edge := []*node{to}; len(edge) > 0; {
+		var more []*node
+		for _, y := range edge {
+			for _, z := range n.nodes {
+				if far[z] || !n.joined(z, y) {
+					continue
+				}
+				if z == x {
+					return y
+				}
+				far[z] = true
+				if z.passes() {
+					more = append(more, z)
+				}
+			}
+		}
+		edge = more
+	}
+	return nil
+}
+
+// joined reports whether there is a link between two nodes: one that has been set, or, between
+// those of which none is behind another, that of [Net.Default].
+func (n *Net) joined(x, y *node) bool {
+	if x == y {
+		return false
+	}
+	_, ok := n.links[[2]*node{x, y}]
+	_, back := n.links[[2]*node{y, x}]
+	return ok || back || n.common(x) && n.common(y)
+}
+
+// common reports whether x is one of those that all reach each other directly: hosts, and what NATs
+// have outside, that are not behind a router or a NAT.
+func (n *Net) common(x *node) bool {
+	for ends := range n.links {
+		for i, end := range ends {
+			if y := ends[1-i]; end == x && (y.router || y.nat != nil && y.nat.inside[x]) {
+				return false
+			}
+		}
+	}
+	return !x.router
+}
+
+// gateway is who tells of what cannot be delivered, where no router does.
+var gateway4, gateway6 = netip.MustParseAddr("10.255.255.254"), netip.MustParseAddr("fd00::ffff:ffff")
+
+// unreachable tells the sender that nobody has the address.
+func (n *Net) unreachable(now tcp.Time, p *Packet) {
+	code := uint8(wire.ICMPv4HostUnreachable)
+	if p.ip.V6 {
+		code = wire.ICMPv6AddressUnreachable
+	}
+	n.tell(now, p, &wire.ICMPMessage{Kind: wire.ICMPUnreachable, Code: code})
+}
+
+// tooBig tells the sender what fits a link.
+func (n *Net) tooBig(now tcp.Time, p *Packet, l *Link) {
+	if !l.BlackHole {
+		n.tell(now, p, &wire.ICMPMessage{Kind: wire.ICMPPacketTooBig, MTU: uint32(l.mtu())})
+	}
+}
+
+// tell answers a packet with an ICMP message, on behalf of whoever stands before the link.
+func (n *Net) tell(now tcp.Time, p *Packet, m *wire.ICMPMessage) {
+	if p.ip.Packet == nil || !wire.MayAnswer(&p.ip) {
+		return
+	}
+	src := gateway4
+	if p.ip.V6 {
+		src = gateway6
+	}
+	m.Body = p.Bytes
+	from := wire.AddrFrom(src)
+	b := make([]byte, wire.ICMPLen(from, m))
+	wire.PutICMP(b, from, p.ip.Src, 0, 0, m)
+	to := n.at(p.ip.Src.Netip())
+	if to == nil {
+		return
+	}
+	back := &Packet{From: p.From, To: to.name, from: p.from, to: to, Bytes: b, at: now}
+	if to != p.from { // it goes back as it came, by the routers
+		n.hand(now, p.from, b, false)
+		return
+	}
+	back.parse()
+	back.Sent = n.time(now)
+	back.parcel.Bytes = b
+	n.record.depart(back)
+	n.deliver(to, []*Packet{back})
+}
+
+// port is the link.Link of a host to its Net.
+type port struct {
+	x   *node
+	mtu int
+}
+
+func (p *port) Attach(r link.Receiver) error {
+	n := p.x.net
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	p.x.receive = r.Receive
+	return nil
+}
+
+func (p *port) Send(batch []wire.Packet) error {
+	p.x.net.send(p.x, batch)
+	return nil
+}
+
+func (p *port) MTU() int              { return p.mtu }
+func (p *port) Offload() link.Offload { return link.Offload{} }
+
+// Close does nothing: what leaves a host that is down is lost, and nothing gets there.
+func (p *port) Close() error { return nil }

@@ -1,0 +1,81 @@
+package lab
+
+import (
+	"time"
+
+	"github.com/vitro-net/vitro/sim"
+	"github.com/vitro-net/vitro/tcp"
+	"github.com/vitro-net/vitro/wire"
+)
+
+// Packet is an IP packet on a link. It is in force for the call of a rule only, and must not be
+// changed.
+type Packet struct {
+	From, To string    // the hosts at both ends of the link
+	Sent     time.Time // when it left From
+	Bytes    []byte    // the whole of it
+
+	// IsTCP: it is a whole TCP segment, with the sockets Flow as its sender sees them, and Segment
+	// is what it says.
+	IsTCP   bool
+	Flow    wire.Flow
+	Segment wire.Segment
+	// Again: text of it, its SYN or its FIN has been sent before.
+	Again bool
+	// SenderState and ReceiverState are those of the connection at both ends, when it has left
+	// From: CLOSED where there is none.
+	SenderState, ReceiverState tcp.State
+
+	own      bool // From is where it was made: it is not passed on
+	from, to *node
+	ip       wire.IP
+	at       tcp.Time // Sent
+	turn     uint64   // counts what is sent
+	parcel   sim.Parcel
+	why      []string // what has befallen it, for the record
+	story    *story
+	id       int // in its story
+}
+
+// parse reads what the packet says.
+func (p *Packet) parse() {
+	if wire.ParseIP(p.Bytes, &p.ip) != wire.FaultNone || p.ip.Proto != wire.ProtoTCP || p.ip.Fragment {
+		return
+	}
+	flow, fault := p.ip.Flow()
+	if fault != wire.FaultNone || wire.ParseTCP(p.ip.Payload, &p.Segment) != wire.FaultNone {
+		return
+	}
+	p.IsTCP, p.Flow = true, flow.Reverse()
+	p.Segment.TC, p.Segment.HopLimit = p.ip.TC, p.ip.HopLimit
+}
+
+// befalls notes what becomes of the packet.
+func (p *Packet) befalls(what string) { p.why = append(p.why, what) }
+
+// before reports whether p goes before q where both were sent at one instant: by source,
+// destination and connection, and within one in the order in which they were sent. Who of several
+// goroutines was first says nothing.
+func (p *Packet) before(q *Packet) int {
+	for _, d := range [...]int{
+		int(min(max(p.at-q.at, -1), 1)),
+		p.from.index - q.from.index,
+		compareFlow(&p.Flow, &q.Flow),
+	} {
+		if d != 0 {
+			return d
+		}
+	}
+	if p.turn < q.turn {
+		return -1
+	}
+	return 1
+}
+
+func compareFlow(a, b *wire.Flow) int {
+	x, y := a.RemoteAddrPort(), b.RemoteAddrPort()
+	if d := x.Compare(y); d != 0 {
+		return d
+	}
+	return a.LocalAddrPort().Compare(b.LocalAddrPort())
+}

@@ -1,0 +1,107 @@
+package lab
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/vitro-net/vitro/trace"
+)
+
+// reported is how many ladders a report has.
+const reported = 3
+
+// report tells of a test that has failed: the seed, what the hosts have, the ladders of the
+// connections that had trouble, and the packets.
+func (n *Net) report() {
+	n.tb.Helper()
+	netstat := n.Netstat()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	var b strings.Builder
+	fmt.Fprintf(&b, "seed %d, %v after the start: %d packets have left their hosts, %d were lost\n", n.seed, n.time(n.now()).Sub(n.start), n.record.departed, n.record.lostAny)
+	if _, ok := n.tb.(*testing.T); ok {
+		fmt.Fprintf(&b, "the same packets again: go test -run '^%s$' -lab.seed=%d\n", strings.ReplaceAll(baseName(n.tb.Name()), "/", "$/^"), n.seed)
+	}
+	b.WriteString(netstat)
+	for _, s := range n.record.worst(reported) {
+		b.WriteByte('\n')
+		b.WriteString(s.ladder())
+	}
+	if file, err := n.capture(); err != nil {
+		fmt.Fprintf(&b, "\nthe packets: %v\n", err)
+	} else if file != "" {
+		fmt.Fprintf(&b, "\nthe packets, with what befell each: %s\n", file)
+	}
+	n.tb.Log(b.String())
+}
+
+// baseName is the name of a test without the seed's own.
+func baseName(name string) string {
+	if i := strings.LastIndex(name, "/seed="); i >= 0 {
+		return name[:i]
+	}
+	return name
+}
+
+// worst returns the stories with the most trouble, those that have moved last first.
+func (r *record) worst(most int) []*story {
+	list := slices.Clone(r.stories)
+	slices.SortStableFunc(list, func(a, b *story) int {
+		if d := min(b.trouble, 1) - min(a.trouble, 1); d != 0 {
+			return d
+		}
+		return int(min(max(b.last-a.last, -1), 1))
+	})
+	return list[:min(most, len(list))]
+}
+
+// artifacts is what has a directory for files that stay.
+type artifacts interface{ ArtifactDir() string }
+
+// capture writes the packets that are kept as a pcapng file, each with what befell it.
+func (n *Net) capture() (name string, err error) {
+	tb, ok := n.tb.(artifacts)
+	if !ok || len(n.record.packets) == 0 {
+		return "", nil
+	}
+	name = filepath.Join(tb.ArtifactDir(), fmt.Sprintf("seed-%d.pcapng", n.seed))
+	f, err := os.Create(name)
+	if err != nil {
+		return "", err
+	}
+	w := bufio.NewWriter(f)
+	err = n.writeCapture(w)
+	return name, errors.Join(err, w.Flush(), f.Close())
+}
+
+func (n *Net) writeCapture(w *bufio.Writer) error {
+	c, err := trace.NewCapture(w, "vitro lab", fmt.Sprintf("%s, seed %d", n.tb.Name(), n.seed))
+	if err != nil {
+		return err
+	}
+	links := map[[2]string]int{}
+	for _, p := range n.record.packets {
+		ends := [2]string{min(p.From, p.To), max(p.From, p.To)}
+		i, ok := links[ends]
+		if !ok {
+			if i, err = c.Interface(ends[0]+"-"+ends[1], "the link between them, where packets depart"); err != nil {
+				return err
+			}
+			links[ends] = i
+		}
+		comment := p.From + " to " + p.To
+		if len(p.why) > 0 {
+			comment += ": " + strings.Join(p.why, "; ")
+		}
+		if err := c.Packet(&trace.Captured{Interface: i, Time: p.Sent, Data: p.Bytes, Comment: comment}); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,112 @@
+package lab
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/vitro-net/vitro/sim"
+)
+
+// Verdict is what a rule does to a packet, beside what the link does. The zero Verdict lets it pass.
+type Verdict struct {
+	Drop    bool          // it is lost
+	Delay   time.Duration // how much longer it is on its way: what departs later overtakes it
+	Copies  int           // how many more arrive
+	Corrupt bool          // a bit of it is turned over
+}
+
+// Rule says what becomes of the packets that a Match picks. Make it with Match's methods.
+type Rule struct {
+	match Match
+	what  string
+	do    func(*Packet) Verdict
+}
+
+// Drop loses what is picked.
+func (m Match) Drop() Rule { return m.always("dropped", Verdict{Drop: true}) }
+
+// Delay lets what is picked arrive later by d.
+func (m Match) Delay(d time.Duration) Rule {
+	return m.always("delayed by "+d.String(), Verdict{Delay: d})
+}
+
+// Dup lets what is picked arrive n more times.
+func (m Match) Dup(n int) Rule {
+	return m.always(fmt.Sprintf("doubled %d times", n), Verdict{Copies: n})
+}
+
+// Corrupt turns over a bit of what is picked.
+func (m Match) Corrupt() Rule { return m.always("damaged", Verdict{Corrupt: true}) }
+
+func (m Match) always(what string, v Verdict) Rule {
+	return Rule{m, what, func(*Packet) Verdict { return v }}
+}
+
+// Do asks f what is to become of what is picked. It is called under a lock of the Net, and must not
+// call it.
+func (m Match) Do(f func(*Packet) Verdict) Rule { return Rule{m, "treated", f} }
+
+// String says what the rule does, to what.
+func (r Rule) String() string { return r.what + " by rule: " + r.match.what }
+
+// Applied is a rule that is in force.
+type Applied struct {
+	net  *Net
+	rule Rule
+	seen int
+	hits int
+}
+
+// Rule puts rules in force, for packets sent from now on. A packet that several pick gets what all
+// of them say. The Applied is that of the last.
+func (n *Net) Rule(rules ...Rule) *Applied {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	var a *Applied
+	for _, r := range rules {
+		a = &Applied{net: n, rule: r}
+		n.rules = append(n.rules, a)
+	}
+	return a
+}
+
+// Hits returns how many packets the rule has picked.
+func (a *Applied) Hits() int {
+	a.net.mu.Lock()
+	defer a.net.mu.Unlock()
+	return a.hits
+}
+
+// Remove ends the rule.
+func (a *Applied) Remove() {
+	n := a.net
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for i, x := range n.rules {
+		if x == a {
+			n.rules = append(n.rules[:i:i], n.rules[i+1:]...)
+			return
+		}
+	}
+}
+
+// judge asks all rules, and adds what they say to the packet's fate.
+func (n *Net) judge(p *Packet, f *sim.Fate) {
+	for _, a := range n.rules {
+		if !a.rule.match.matches(p, &a.seen) {
+			continue
+		}
+		a.hits++
+		v := a.rule.do(p)
+		if v == (Verdict{}) {
+			continue
+		}
+		p.befalls(a.rule.String())
+		f.Lost = f.Lost || v.Drop
+		f.Late += v.Delay
+		f.Copies += v.Copies
+		if v.Corrupt && !f.Damaged {
+			f.Damaged, f.Bit = true, p.from.random.Int()>>1
+		}
+	}
+}
