@@ -128,7 +128,7 @@ func (c *Conn) flight() uint32 {
 	if b := c.board; b != nil {
 		n -= b.sacked + b.lost
 	}
-	if !c.opt.sack && c.cc.phase == phaseRecovery {
+	if !c.opt.sack && c.cc.phase == PhaseRecovery {
 		n -= min(c.cc.dupAcks*c.mss(), n) // each stands for a segment that has arrived
 	}
 	return n
@@ -138,7 +138,7 @@ func (c *Conn) flight() uint32 {
 // go each: RFC 3042. With SACK they do by what they report.
 func (c *Conn) congestionRoom() uint32 {
 	cwnd := c.cc.cwnd
-	if !c.opt.sack && c.cc.phase == phaseOpen {
+	if !c.opt.sack && c.cc.phase == PhaseOpen {
 		cwnd += min(c.cc.dupAcks, dupThresh-1) * c.mss()
 	}
 	if f := c.flight(); f < cwnd {

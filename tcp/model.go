@@ -179,7 +179,7 @@ func (c *Conn) sampleRate(now Time, e *ackEffect, wasOpen bool) {
 	s := RateSample{
 		Delivered: m.delivered, Lost: m.lost, Inflight: c.flight(),
 		Acked: e.delivered, NewLost: uint32(m.lost - m.lostBefore), Marked: c.takeUntold(), RTT: c.board.rack.fresh,
-		CwndLimited: m.full, SACK: c.opt.sack, Recovering: c.cc.phase != phaseOpen, Recovered: !wasOpen && c.cc.phase == phaseOpen,
+		CwndLimited: m.full, SACK: c.opt.sack, Recovering: c.cc.phase != PhaseOpen, Recovered: !wasOpen && c.cc.phase == PhaseOpen,
 	}
 	if m.valid {
 		p := &m.newest

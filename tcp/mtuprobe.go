@@ -19,7 +19,7 @@ func (c *Conn) mtuProbeText(now Time) (n uint32, size uint16) {
 	if s == nil || s.size != 0 || s.whole || now < s.next {
 		return 0, 0
 	}
-	if b := c.board; c.cc.phase != phaseOpen || b != nil && b.lost+b.sacked > 0 || c.sackBlocks() > 0 || c.optionDue() {
+	if b := c.board; c.cc.phase != PhaseOpen || b != nil && b.lost+b.sacked > 0 || c.sackBlocks() > 0 || c.optionDue() {
 		return 0, 0
 	}
 	c.raiseDue(now)
@@ -164,7 +164,7 @@ func (c *Conn) mtuProbeLost(now Time) bool {
 	if i == len(b.list()) || b.list()[i].what&runLost == 0 {
 		return false
 	}
-	if s.again || c.cc.phase != phaseOpen || b.lost != s.end.Sub(s.start) {
+	if s.again || c.cc.phase != PhaseOpen || b.lost != s.end.Sub(s.start) {
 		c.tellPathMTU(now, RuleMTUInconclusive)
 		s.size, s.again = 0, false
 		s.lost++

@@ -245,7 +245,7 @@ func (c *Conn) resent(now Time, start seq.Num, n, mss uint32) {
 	c.sentAgain(start)
 	c.count.resent += uint64(n)
 	c.cc.lastSent = now
-	if c.cc.phase != phaseOpen {
+	if c.cc.phase != PhaseOpen {
 		c.noteAgain(start, n)
 		b.prr.out += n
 	}
@@ -336,7 +336,7 @@ func (c *Conn) sent(now Time, n, mss uint32, fin bool) {
 	from := c.snd.nxt
 	c.snd.nxt = c.snd.nxt.Add(n)
 	c.board.push(from, c.snd.nxt, now, mss)
-	if c.cc.phase == phaseRecovery {
+	if c.cc.phase == PhaseRecovery {
 		c.board.prr.out += n
 	}
 	c.cc.lastSent = now

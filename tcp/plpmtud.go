@@ -139,7 +139,7 @@ func (c *Conn) baseMTU() uint16 { return max(baseMTU, c.leastMTU()) }
 func (c *Conn) askNarrow(from seq.Num, n uint32) uint32 {
 	least := c.textOf(c.leastMTU())
 	least -= min(c.mss()-c.room(), least-1)
-	if c.rto.count < fullStop || (c.rto.count-fullStop)%2 != 0 || c.cc.phase != phaseTimeout ||
+	if c.rto.count < fullStop || (c.rto.count-fullStop)%2 != 0 || c.cc.phase != PhaseTimeout ||
 		c.cfg.MTUProbing == MTUProbeOff || from != c.snd.una || n <= least {
 		return n
 	}

@@ -36,7 +36,7 @@ func (c *Conn) scheduleProbe(now Time) {
 		return
 	}
 	b.probe.timer = 0
-	if !c.snd.synAcked || !c.opt.sack || c.cc.phase != phaseOpen || b.sacked > 0 || b.probe.sent || c.snd.wnd == 0 || !c.outstanding() ||
+	if !c.snd.synAcked || !c.opt.sack || c.cc.phase != PhaseOpen || b.sacked > 0 || b.probe.sent || c.snd.wnd == 0 || !c.outstanding() ||
 		c.snd.queue.n == 0 { // a FIN alone is no data segment
 		return
 	}

@@ -133,7 +133,7 @@ func (c *Conn) recovered() {
 
 // reorderingWindow is RACK.reo_wnd.
 func (c *Conn) reorderingWindow() time.Duration {
-	if !c.rack.reordering && (c.cc.phase != phaseOpen || c.board.sacked >= dupThresh*c.mss()) {
+	if !c.rack.reordering && (c.cc.phase != PhaseOpen || c.board.sacked >= dupThresh*c.mss()) {
 		return 0
 	}
 	return min((1+time.Duration(c.rack.mult))*c.leastRTT()/4, c.rto.srtt)
@@ -218,10 +218,10 @@ func (c *Conn) reorderingTimeout(now Time) {
 		return
 	}
 	switch c.cc.phase {
-	case phaseOpen:
+	case PhaseOpen:
 		c.enterRecovery(now, &ackEffect{flight: c.snd.nxt.Sub(c.snd.una), sacked: b.sacked})
-	case phaseRecovery:
+	case PhaseRecovery:
 		c.recoveryWindow(min(c.cc.cwnd, c.flight()+c.mss())) // PRR lets more go by the next ACK
-	case phaseTimeout:
+	case PhaseTimeout:
 	}
 }

@@ -65,18 +65,18 @@ func (c *Conn) afterAck(now Time, seg *wire.Segment, e *ackEffect) {
 	c.detectLoss(now, RuleRACK)
 	c.duplicateLoss(now, e)
 	e.moreLost = b.lost > lost && !c.mtuProbeLost(now)
-	wasOpen := c.cc.phase == phaseOpen
+	wasOpen := c.cc.phase == PhaseOpen
 	switch c.cc.phase {
-	case phaseOpen:
+	case PhaseOpen:
 		c.ackOpen(now, e)
-	case phaseRecovery:
+	case PhaseRecovery:
 		c.ackRecovery(now, seg, e)
-	case phaseTimeout:
+	case PhaseTimeout:
 		c.ackTimeout(now, seg, e)
 	}
 	if c.cc.model != nil {
 		c.sampleRate(now, e, wasOpen)
-	} else if c.cc.phase == phaseOpen && e.acked > 0 {
+	} else if c.cc.phase == PhaseOpen && e.acked > 0 {
 		c.validate(now)
 	}
 	if !c.outstanding() && !b.probe.again {
@@ -146,7 +146,7 @@ func (c *Conn) countDelivered(seg *wire.Segment, e *ackEffect) {
 	}
 	mss := c.mss()
 	switch {
-	case e.acked > 0 && c.cc.phase == phaseRecovery && c.snd.una.Less(c.cc.recover):
+	case e.acked > 0 && c.cc.phase == PhaseRecovery && c.snd.una.Less(c.cc.recover):
 		// The first of these was lost; of the others duplicate ACKs have told.
 		told := min(c.cc.dupAcks, max(e.acked/mss, 1)-1)
 		c.cc.dupAcks -= told
@@ -166,7 +166,7 @@ func (c *Conn) countDelivered(seg *wire.Segment, e *ackEffect) {
 // mostDuplicates is for how many octets duplicate ACKs can stand: "min(RecoverFS, 1 SMSS for each
 // preceding duplicate ACK in the fast recovery episode)".
 func (c *Conn) mostDuplicates(e *ackEffect) uint32 {
-	if c.cc.phase == phaseRecovery {
+	if c.cc.phase == PhaseRecovery {
 		return c.board.prr.flight
 	}
 	return e.flight
@@ -187,10 +187,10 @@ func (c *Conn) duplicateLoss(now Time, e *ackEffect) {
 		return
 	}
 	switch {
-	case c.cc.phase == phaseOpen && e.duplicate && c.cc.dupAcks >= dupThresh && c.cc.recover.Less(c.snd.una):
+	case c.cc.phase == PhaseOpen && e.duplicate && c.cc.dupAcks >= dupThresh && c.cc.recover.Less(c.snd.una):
 		c.loseFirst(now, 0)
 		c.retransmitting(now, c.snd.una, c.board.lost, RuleFastRetransmit)
-	case c.cc.phase == phaseRecovery && e.acked > 0 && c.snd.una.Less(c.cc.recover):
+	case c.cc.phase == PhaseRecovery && e.acked > 0 && c.snd.una.Less(c.cc.recover):
 		c.loseFirst(now, 0)
 		c.board.force = true // "retransmit the first unacknowledged segment"
 		c.retransmitting(now, c.snd.una, c.board.lost, RulePartialAck)
@@ -232,7 +232,7 @@ func (c *Conn) beginReduction(now Time, e *ackEffect, l Loss) {
 	b := c.board
 	c.beginUndo()
 	b.undo.possible = !e.marked
-	c.cc.phase, c.cc.recover = phaseRecovery, c.snd.nxt
+	c.cc.phase, c.cc.recover = PhaseRecovery, c.snd.nxt
 	c.cc.afterTimeout = false
 	c.fall(now, l)
 	b.prr = prrVars{flight: c.snd.nxt.Sub(c.snd.una) + e.acked}
@@ -261,7 +261,7 @@ func (c *Conn) ackRecovery(now Time, seg *wire.Segment, e *ackEffect) {
 
 // endRecovery: what was outstanding when it began is acknowledged.
 func (c *Conn) endRecovery() {
-	c.cc.phase = phaseOpen
+	c.cc.phase = PhaseOpen
 	c.board.reneged = false
 	c.recovered()
 }
@@ -302,10 +302,10 @@ func (c *Conn) congestionTimeout(now Time, rule Rule) {
 		c.fall(now, Loss{Flight: c.snd.nxt.Sub(c.snd.una), Timeout: true})
 	}
 	c.board.undo.frto = frtoNo
-	if c.cc.phase == phaseOpen || c.cc.phase == phaseTimeout && c.rto.count > 1 {
+	if c.cc.phase == PhaseOpen || c.cc.phase == PhaseTimeout && c.rto.count > 1 {
 		c.board.undo.frto = frtoSent
 	}
-	c.cc.phase, c.cc.recover = phaseTimeout, c.snd.nxt
+	c.cc.phase, c.cc.recover = PhaseTimeout, c.snd.nxt
 	c.cc.cwnd = c.mss()
 	c.cc.dupAcks, c.cc.afterTimeout = 0, true
 	c.resetProbe()

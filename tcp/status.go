@@ -100,7 +100,7 @@ func (c *Conn) Status() Status {
 		Timestamps: c.opt.timestamps, SACK: c.opt.sack, Scale: c.opt.scale, NoDelay: c.noDelay,
 		FinQueued: c.snd.finQueued, FinSent: c.snd.finSent,
 		SRTT: c.rto.srtt, RTTVar: c.rto.rttvar, RTO: c.timeout(),
-		Cwnd: c.cc.cwnd, Ssthresh: c.cc.ssthresh, Flight: c.flight(), Recovering: c.cc.phase == phaseRecovery,
+		Cwnd: c.cc.cwnd, Ssthresh: c.cc.ssthresh, Flight: c.flight(), Recovering: c.cc.phase == PhaseRecovery,
 		Recoveries: c.count.recoveries, Timeouts: c.count.timeouts, Undone: c.count.undone, Marks: c.count.marks, ECN: c.ecn.on, AccECN: c.ecn.accurate, ECNMute: c.ecn.silent, Retransmitted: c.count.resent,
 		MinRTT:          c.leastRTT(),
 		Retransmissions: c.rto.count, Probes: c.timer.probes,

@@ -106,13 +106,9 @@ type Phase uint8
 
 // The phases.
 const (
-	phaseOpen     Phase = iota
-	phaseRecovery       // fast recovery
-	phaseTimeout        // RTO recovery: slow start up to recover
-
-	PhaseOpen     = phaseOpen     // nothing is deemed lost
-	PhaseRecovery = phaseRecovery // fast recovery
-	PhaseTimeout  = phaseTimeout  // slow start after a retransmission timeout
+	PhaseOpen     Phase = iota // nothing is deemed lost
+	PhaseRecovery              // fast recovery
+	PhaseTimeout               // slow start after a retransmission timeout, up to what was outstanding then
 )
 
 var phaseNames = [...]string{"open", "recovery", "timeout"}

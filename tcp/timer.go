@@ -111,11 +111,11 @@ func (c *Conn) restartRetransmission(now Time) {
 	switch {
 	case !c.outstanding():
 		c.timer.retransmit = 0
-	case c.cc.phase == phaseRecovery && c.cc.partial:
+	case c.cc.phase == PhaseRecovery && c.cc.partial:
 	default:
 		c.timer.retransmit = now.Add(c.patience())
 	}
-	c.cc.partial = c.cc.phase == phaseRecovery && !c.opt.sack
+	c.cc.partial = c.cc.phase == PhaseRecovery && !c.opt.sack
 }
 
 // startRetransmission is RFC 6298 section 5.1: "if the timer is not running, start it".

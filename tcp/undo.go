@@ -140,7 +140,7 @@ func (c *Conn) undo(now Time) {
 	u := &c.board.undo
 	c.cc.cwnd = max(c.cc.cwnd, u.cwnd)
 	c.cc.ssthresh = max(c.cc.ssthresh, u.ssthresh)
-	c.cc.phase, c.cc.recover, c.cc.afterTimeout = phaseOpen, c.snd.una, false
+	c.cc.phase, c.cc.recover, c.cc.afterTimeout = PhaseOpen, c.snd.una, false
 	c.cc.control.Undo(now, c.window())
 	c.rto.backoff = 0
 	c.board.unlose()
