@@ -331,7 +331,7 @@ func (c *Conn) outputNew(now Time, seg *wire.Segment) bool {
 func (c *Conn) sent(now Time, n, mss uint32, fin bool) {
 	if c.board == nil {
 		c.board = c.cfg.pool.getBoard()
-		c.board.rack.fack = c.snd.nxt
+		c.board.rack.fack, c.board.rack.known = c.snd.nxt, c.snd.nxt
 	}
 	from := c.snd.nxt
 	c.snd.nxt = c.snd.nxt.Add(n)

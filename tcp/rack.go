@@ -35,6 +35,8 @@ type rackFlight struct {
 	timer    Time          // the reordering timer
 	inRound  bool
 	fresh    time.Duration // the round trip that this ACK measures, 0: none
+	newest   Time          // the latest xmit_ts of what this ACK delivers
+	known    seq.Num       // RACK.fack before this ACK
 	packets  uint32        // that this ACK reports for the first time
 	original bool          // this ACK delivered what was sent once, before the timeout
 }
@@ -69,7 +71,16 @@ func sentAfter(t1 Time, s1 seq.Num, t2 Time, s2 seq.Num) bool {
 	return t1 > t2 || t1 == t2 && s2.Less(s1)
 }
 
-// rackDelivered is steps 2 and 3 for a run that seg reports for the first time.
+// beginAck is what an ACK finds: what it delivers comes in any order, and both steps that follow want
+// their own.
+func (k *rackFlight) beginAck() {
+	k.original, k.fresh, k.packets = false, 0, 0
+	k.newest, k.known = 0, k.fack
+}
+
+// rackDelivered is steps 2 and 3 for a run that seg reports for the first time. "In ascending order of
+// Segment.xmit_ts" what was sent last of all that this ACK delivers says RACK.rtt, and "in ascending
+// order of Segment.end_seq" only what lies below the RACK.fack of earlier ACKs was overtaken.
 func (c *Conn) rackDelivered(now Time, seg *wire.Segment, r run) {
 	if m := c.cc.model; m != nil {
 		m.deliver(now, c.board, &r)
@@ -78,7 +89,8 @@ func (c *Conn) rackDelivered(now Time, seg *wire.Segment, r run) {
 	k.packets += r.packets()
 	if k.fack.Less(r.end) {
 		k.fack = r.end
-	} else if r.end.Less(k.fack) && r.what&runAgain == 0 {
+	}
+	if r.end.Less(k.known) && r.what&runAgain == 0 {
 		c.rack.reordering = true
 	}
 	rtt := now.Sub(r.at)
@@ -95,7 +107,9 @@ func (c *Conn) rackDelivered(now Time, seg *wire.Segment, r run) {
 			k.original = true
 		}
 	}
-	k.rtt = rtt
+	if r.at >= k.newest {
+		k.newest, k.rtt = r.at, rtt
+	}
 	if sentAfter(r.at, r.end, k.at, k.end) {
 		k.at, k.end = r.at, r.end
 	}

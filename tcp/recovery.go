@@ -35,7 +35,7 @@ func (c *Conn) beforeAck() ackEffect {
 	e := ackEffect{una: c.firstText(), flight: c.textOut()}
 	if c.board != nil {
 		e.sacked = c.board.sacked
-		c.board.rack.original, c.board.rack.fresh, c.board.rack.packets = false, 0, 0
+		c.board.rack.beginAck()
 	}
 	if m := c.cc.model; m != nil {
 		m.beginSample(c)

@@ -127,6 +127,36 @@ func TestLostRetransmission(t *testing.T) {
 	p.must(len(out) > 0 && out[0].Seq == una, "one of them is reported: the first goes a third time: %v", texts(out))
 }
 
+// RACK.rtt is that of the segment which was sent last of all that an ACK delivers, wherever it lies:
+// RFC 8985 section 6.2 step 2, "in ascending order of Segment.xmit_ts". This ACK covers what went
+// again, and behind it an original twice as old.
+func TestRoundTripOfTheLastSent(t *testing.T) {
+	p := opened(t, "<SACKOK>")
+	p.write(5000)
+	p.wait(50 * time.Millisecond)
+	p.write(5000)
+	p.wait(50 * time.Millisecond)
+	p.taken()
+	p.sack(1001, 2001, 5001)
+	out := p.taken()
+	p.must(len(out) > 0 && out[0].Seq == 1001, "the first is lost, and goes again: %v", texts(out))
+	p.wait(100 * time.Millisecond)
+	p.send(p.ack(6001))
+	out = p.taken()
+	p.must(len(out) > 0 && out[0].Seq == 6001, "what was sent 150 ms ago, before that, is lost: a round trip takes 100 ms: %v", texts(out))
+}
+
+// Two blocks of one ACK are no sign of reordering, though the first lies behind the second: the ACK
+// that would have told of that one was lost. Section 6.2 step 3, "in ascending order of
+// Segment.end_seq".
+func TestBlocksAreNotReordering(t *testing.T) {
+	p, una := twenty(t, "")
+	p.send(fmt.Sprintf("<SEQ=%d><ACK=%d><CTL=ACK><SACK=%d-%d,%d-%d>", p.c.Status().RcvNxt, una, una+6000, una+7000, una+2000, una+3000))
+	p.must(p.c.Status().Reported == 2000 && !p.c.Status().Reordering, "nothing has overtaken anything: %d octets reported", p.c.Status().Reported)
+	p.sack(una, una+4000, una+5000)
+	p.must(p.c.Status().Reordering, "what comes after an ACK that has told of a later one was overtaken")
+}
+
 // A tail loss probe, RFC 8985 section 7: two round trips after the last ACK the last segment goes
 // again, and its SACK shows what is missing before it; no timeout.
 func TestTailLossProbe(t *testing.T) {
