@@ -116,6 +116,7 @@ func (c *Conn) probeAcked(now Time, seg *wire.Segment, e *ackEffect) {
 		c.fall(now, Loss{Flight: e.flight})
 		c.recoveryWindow(c.cc.ssthresh)
 		c.count.recoveries++
+		c.board.undo.possible = false // what an earlier reduction took is not this one's to give back
 	case e.acked == 0 && len(seg.Options.Blocks()) == 0 && len(seg.Text) == 0:
 	default:
 		return

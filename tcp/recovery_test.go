@@ -213,6 +213,37 @@ func TestWhatTheProbeRepaired(t *testing.T) {
 	}
 }
 
+// What a repaired loss has taken stays taken: a late D-SACK, by which the recovery before it was
+// spurious, gives nothing back. Without a probe it does.
+func TestProbeEndsUndoing(t *testing.T) {
+	for _, repaired := range []bool{false, true} {
+		p := opened(t, "<SACKOK>")
+		p.write(5000)
+		p.wait(100 * time.Millisecond)
+		p.sack(1001, 2001, 5001)
+		p.must(p.c.Status().Recovering && p.c.Status().Retransmitted == 1000, "the first goes again")
+		p.write(1000)
+		p.wait(10 * time.Millisecond)
+		p.sack(1001, 2001, 6001)
+		p.send(p.ack(6001))
+		p.must(!p.c.Status().Recovering && p.c.Status().SndNxt == 7001, "the recovery is over, and one segment outstanding")
+		p.taken()
+		if repaired {
+			p.next(time.Minute)
+			out := p.taken()
+			p.must(len(out) == 1 && out[0].Seq == 6001 && p.c.Status().Timeouts == 0, "it goes again as a probe: %v", texts(out))
+			p.wait(100 * time.Millisecond)
+		}
+		p.write(2000)
+		p.send(p.ack(7001), p.ack(8001))
+		p.must(!repaired || p.c.Status().Recoveries == 2, "the probe has repaired a loss")
+		before := p.c.Status()
+		p.send("<SEQ=2001><ACK=8001><CTL=ACK><SACK=1001-2001>")
+		st := p.c.Status()
+		p.must((st.Undone == 0 && st.Cwnd == before.Cwnd && st.Ssthresh == before.Ssthresh) == repaired, "repaired %v: %d undone, ssthresh was %d and is %d", repaired, st.Undone, before.Ssthresh, st.Ssthresh)
+	}
+}
+
 // A recovery that a timestamp shows to be spurious is undone: RFC 3522, RFC 4015. The ACK of the
 // "lost" segment echoes the original.
 func TestUndoByTimestamp(t *testing.T) {
