@@ -17,8 +17,7 @@ type probeVars struct {
 	timed bool // no round trip has been measured since the last probe
 }
 
-// minPTO keeps a pause of either host from drawing a probe: on a fast path two round trips are less
-// than what a scheduler may take, or a peer to acknowledge (Linux: 40 ms).
+// minPTO is the least time to a probe, beside what the peer may delay its ACK.
 const minPTO = 50 * time.Millisecond
 
 // maxAckDelay is TLP.max_ack_delay: as most hosts delay acknowledgments.
@@ -40,17 +39,26 @@ func (c *Conn) scheduleProbe(now Time) {
 		c.snd.queue.n == 0 { // a FIN alone is no data segment
 		return
 	}
-	pto := time.Second
-	if c.rto.srtt > 0 {
-		pto = max(2*c.rto.srtt, minPTO)
-		if c.flight() < 2*c.mss() { // the peer may delay its ACK
-			pto += maxAckDelay
-		}
-	}
-	b.probe.timer = now.Add(pto)
+	b.probe.timer = now.Add(c.probeTime())
 	if c.timer.retransmit != 0 {
 		b.probe.timer = min(b.probe.timer, c.timer.retransmit)
 	}
+}
+
+// probeTime is TLP_calc_PTO.
+//
+// It deviates from section 7.2, "the default PTO interval is 2*SRTT", where that is less than 50 ms: on
+// a fast path two round trips are less than what a scheduler may take, of either host, and each pause
+// would draw a probe. Linux adds 2 ms, its least timeout, as well.
+func (c *Conn) probeTime() time.Duration {
+	if c.rto.srtt == 0 {
+		return time.Second
+	}
+	pto := max(2*c.rto.srtt, minPTO)
+	if c.flight() < 2*c.mss() { // the peer may delay its ACK
+		pto += maxAckDelay
+	}
+	return pto
 }
 
 // probeTimeout is section 7.3.

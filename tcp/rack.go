@@ -146,6 +146,10 @@ func (c *Conn) recovered() {
 }
 
 // reorderingWindow is RACK.reo_wnd.
+//
+// It deviates from section 6.2 step 4, "RACK.segs_sacked >= DupThresh": the board has octets, and three
+// segments are as many octets as three full ones have. Small segments are waited for, as what has been
+// overtaken is. RFC 6675 section 4 counts octets too, "more than (DupThresh - 1) * SMSS bytes".
 func (c *Conn) reorderingWindow() time.Duration {
 	if !c.rack.reordering && (c.cc.phase != PhaseOpen || c.board.sacked >= dupThresh*c.mss()) {
 		return 0

@@ -268,6 +268,10 @@ func (c *Conn) endRecovery() {
 
 // reduce is RFC 9937 section 6.2: cwnd lets as much go as this ACK says has left the network,
 // in proportion to the reduction.
+//
+// It deviates from "if (prr_out is 0 AND SndCnt is 0)" where SndCnt is less than a segment and not
+// 0: whole segments are sent, so that nothing would be sent again before the next ACK, and there may be
+// none. Linux counts segments, of which there is none or one.
 func (c *Conn) reduce(e *ackEffect) {
 	p, mss, inflight := &c.board.prr, c.mss(), c.flight()
 	if e.delivered == 0 {
