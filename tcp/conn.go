@@ -281,7 +281,11 @@ func (c *Conn) unsent() uint32 {
 	if c.snd.finSent {
 		return 0
 	}
-	return c.base().Add(c.snd.queue.n).Sub(seq.Max(c.snd.nxt, c.base()))
+	end, from := c.base().Add(c.snd.queue.n), seq.Max(c.snd.nxt, c.base())
+	if end.Less(from) {
+		return 0 // the queue has been flushed
+	}
+	return end.Sub(from)
 }
 
 // somethingToSend reports whether text or a FIN waits for its first transmission.

@@ -51,3 +51,12 @@ func TestWhatKeepsItBack(t *testing.T) {
 	k = p.c.Status().Counts
 	p.must(k.BufferLimited == 40*time.Millisecond && k.WindowLimited == 0, "the user has more than the buffer takes: %+v", k)
 }
+
+// Of what a reset has ended nothing waits: its queues have been flushed.
+func TestNothingWaitsAfterAReset(t *testing.T) {
+	p := opened(t, "<SACKOK>")
+	p.write(5000)
+	p.send("<SEQ=2001><CTL=RST>")
+	p.mustBe(tcp.Closed)
+	p.must(p.c.Status().Unsent == 0, "%d octets wait to be sent", p.c.Status().Unsent)
+}
