@@ -80,6 +80,7 @@ type Status struct {
 	Backoff    uint8  // how often the RTO is doubled
 	Reordering bool   // segments have overtaken each other: RACK waits for them (RFC 8985 section 6.2)
 	ReceiveMSS uint32 // text of the longest segment that has come, octets
+	Limit      Limit  // what keeps it from sending more now; for how long what has, Counts says
 	Counts     Counts
 	Auth       AuthStatus
 }
@@ -109,7 +110,7 @@ func (c *Conn) Status() Status {
 		Auth:     c.auth.status(),
 	}
 	s.FastOpen = c.FastOpen()
-	s.Phase, s.LastLoss, s.Counts = c.cc.phase, c.count.lastLoss, c.count.Counts
+	s.Phase, s.LastLoss, s.Limit, s.Counts = c.cc.phase, c.count.lastLoss, c.limit(), c.count.Counts
 	s.Backoff, s.Reordering, s.ReceiveMSS = c.rto.backoff, c.rack.reordering, c.rcv.segMax
 	if c.cc.control != nil {
 		s.Congestion = c.cc.control.Name()

@@ -31,19 +31,9 @@ type counters struct {
 	marks                        uint32 // ACKs with ECE that have been answered
 	lastLoss                     Rule   // why something was last to be sent again
 	refused                      bool   // the user has more than the send buffer takes
-	limit                        limit
+	limit                        Limit
 	since                        Time // when limit was last looked at
 }
-
-// limit is what keeps a connection from sending more.
-type limit uint8
-
-const (
-	limitNone   limit = iota // there is nothing to send
-	limitPath                // the congestion window, pacing, or the Nagle algorithm
-	limitWindow              // the peer's window
-	limitBuffer              // the send buffer
-)
 
 // countIn counts a segment that arrives.
 func (c *Conn) countIn(now Time, seg *wire.Segment) {
@@ -79,27 +69,47 @@ func (c *Conn) countTime(now Time) {
 	passed := now.Sub(t.since)
 	t.since = now
 	switch t.limit {
-	case limitBuffer:
+	case LimitBuffer:
 		t.BufferLimited += passed
 		t.Busy += passed
-	case limitWindow:
+	case LimitWindow:
 		t.WindowLimited += passed
 		t.Busy += passed
-	case limitPath:
+	case LimitPath:
 		t.Busy += passed
-	case limitNone:
+	case LimitNone:
 	}
-	switch unsent := c.unsent(); {
-	case !c.outstanding() && !c.somethingToSend():
-		t.limit = limitNone
-	case unsent > 0 && c.usableWindow() < min(unsent, c.mss()) && c.congestionRoom() > 0:
-		t.limit = limitWindow
-	case unsent == 0 && t.refused:
-		t.limit = limitBuffer
-	default:
-		t.limit = limitPath
-	}
+	t.limit = c.limit()
 }
+
+// limit is what keeps the connection from sending more now.
+func (c *Conn) limit() Limit {
+	switch unsent := c.unsent(); {
+	case unsent == 0 && (c.board == nil || !c.outstanding()):
+		return LimitNone
+	case unsent > 0 && c.usableWindow() < min(unsent, c.mss()) && c.congestionRoom() > 0:
+		return LimitWindow
+	case unsent == 0 && c.count.refused:
+		return LimitBuffer
+	}
+	return LimitPath
+}
+
+// Limit is what keeps a connection from sending more.
+type Limit uint8
+
+// The limits.
+const (
+	LimitNone   Limit = iota // nothing waits to be sent or acknowledged: the user has no more
+	LimitPath                // what is outstanding, the congestion window, pacing, the Nagle algorithm, or the handshake
+	LimitWindow              // the peer's window
+	LimitBuffer              // the send buffer: it is full, and all of it is on the way
+)
+
+var limitNames = [...]string{"none", "path", "window", "buffer"}
+
+// String is the limit in a word.
+func (l Limit) String() string { return limitNames[min(int(l), len(limitNames)-1)] }
 
 // Phase is where a connection is with its losses.
 type Phase uint8

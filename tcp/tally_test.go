@@ -1,6 +1,7 @@
 package tcp_test
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -33,23 +34,40 @@ func TestCounts(t *testing.T) {
 // the send buffer, or the path.
 func TestWhatKeepsItBack(t *testing.T) {
 	p := established(t, setup{syn: "<MSS=1000>", wnd: 2000, rtt: 10 * time.Millisecond, cfg: tcp.Config{NoDelay: true, SendBuffer: 8000}})
+	limit := func(want tcp.Limit, why string) {
+		t.Helper()
+		p.must(p.c.Status().Limit == want, "%s: %v, want %v", why, p.c.Status().Limit, want)
+	}
 	p.wait(time.Second)
+	limit(tcp.LimitNone, "the user has written nothing")
 	p.write(4000)
+	limit(tcp.LimitWindow, "the peer takes 2000")
 	p.wait(50 * time.Millisecond)
 	p.send(p.ack(3001)) // 2000 may go, and do
+	limit(tcp.LimitPath, "all is on the way")
 	p.wait(30 * time.Millisecond)
 	p.ackAll()
+	limit(tcp.LimitNone, "all is acknowledged")
 	p.wait(time.Second)
 	k := p.c.Status().Counts
 	p.must(k.WindowLimited == 50*time.Millisecond && k.Busy == 80*time.Millisecond && k.BufferLimited == 0, "50 ms the window, 30 ms the path: %+v", k)
 
 	p = established(t, setup{syn: "<MSS=1000>", rtt: 10 * time.Millisecond, cfg: tcp.Config{NoDelay: true, SendBuffer: 8000}})
 	p.write(20_000) // 8000 of it are taken, and go
+	limit(tcp.LimitBuffer, "the user has more than the buffer takes")
 	p.wait(40 * time.Millisecond)
 	p.ackAll()
 	p.wait(time.Second)
 	k = p.c.Status().Counts
 	p.must(k.BufferLimited == 40*time.Millisecond && k.WindowLimited == 0, "the user has more than the buffer takes: %+v", k)
+
+	p = bulk(t, "<SACKOK>")
+	limit(tcp.LimitPath, "cwnd is full")
+	p.send("<SEQ=2001><CTL=RST>")
+	limit(tcp.LimitNone, "after a reset nothing is to be sent")
+	if all := fmt.Sprint(tcp.LimitNone, tcp.LimitPath, tcp.LimitWindow, tcp.LimitBuffer); all != "none path window buffer" {
+		t.Errorf("limits are printed as %s", all)
+	}
 }
 
 // Of what a reset has ended nothing waits: its queues have been flushed.
