@@ -33,7 +33,7 @@ func (c *Config) check() error {
 		{name: "MaxSendBuffer", value: c.MaxSendBuffer, least: minBuffer, most: maxBuffer},
 		{name: "R1", value: c.R1, most: maxR1},
 		{name: "MinSendMSS", value: c.MinSendMSS, most: maxSendMSS},
-		{name: "ECN", value: int(c.ECN), most: int(tcp.ECNAccurate)},
+		{name: "ECN", value: int(c.ECN), most: int(tcp.ECNOff)},
 		{name: "MTUProbing", value: int(c.MTUProbing), most: int(tcp.MTUProbeOff)},
 		{name: "Limits.MaxConnections", value: c.Limits.MaxConnections, most: math.MaxInt},
 		{name: "Limits.MaxBuffers", value: c.Limits.MaxBuffers, most: math.MaxInt},

@@ -93,7 +93,7 @@ func TestConfigRefused(t *testing.T) {
 		"R1 is -1":                        {R1: -1},
 		"R1 is 256":                       {R1: 256},
 		"MinSendMSS is 537":               {MinSendMSS: 537},
-		"ECN is 4":                        {ECN: tcp.ECNAccurate + 1},
+		"ECN is 4":                        {ECN: tcp.ECNOff + 1},
 		"MTUProbing is 3":                 {MTUProbing: tcp.MTUProbeOff + 1},
 		"PortFirst, 2000, is beyond":      {PortFirst: 2000, PortLast: 1999},
 		"PortFirst, 32768, is beyond":     {PortLast: 1999},

@@ -5,6 +5,8 @@ package tcp
 // echo.go, the data sender's marks.go.
 
 import (
+	"strconv"
+
 	"github.com/vitro-net/vitro/seq"
 	"github.com/vitro-net/vitro/wire"
 )
@@ -15,6 +17,12 @@ import (
 type ECNCounters struct {
 	CEP           uint64 // packets that arrived as CE
 	CEB, E0B, E1B uint64 // octets of text that arrived as CE, ECT(0) and ECT(1)
+}
+
+// String is as "cep 5, ceb 0, e0b 1, e1b 1".
+func (n ECNCounters) String() string {
+	num := func(n uint64) string { return strconv.FormatUint(n, 10) }
+	return "cep " + num(n.CEP) + ", ceb " + num(n.CEB) + ", e0b " + num(n.E0B) + ", e1b " + num(n.E1B)
 }
 
 // accVars are what a connection in AccECN mode remembers.

@@ -3,7 +3,11 @@ package tcp
 // Explicit congestion notification: RFC 3168 section 6.1 (SHLD-8), with the smaller reduction of
 // RFC 8511.
 
-import "github.com/vitro-net/vitro/wire"
+import (
+	"strconv"
+
+	"github.com/vitro-net/vitro/wire"
+)
 
 // ECN says whether connections use explicit congestion notification.
 type ECN uint8
@@ -16,12 +20,22 @@ const (
 	// ECNRequest asks for RFC 3168's too. A SYN that gets no answer is sent again without (RFC 3168
 	// section 6.1.1.1), for there are middleboxes that drop it.
 	ECNRequest
-	// ECNOff never uses it.
-	ECNOff
 	// ECNAccurate asks for Accurate ECN, and takes RFC 3168's where the peer has no more. The SYN
 	// asks twice; the third is sent without (RFC 9768 section 3.1.4.1).
 	ECNAccurate
+	// ECNOff never uses it.
+	ECNOff
 )
+
+var ecnNames = [...]string{"accept", "request", "accurate", "off"}
+
+// String is the way in a word.
+func (e ECN) String() string {
+	if int(e) < len(ecnNames) {
+		return ecnNames[e]
+	}
+	return "ECN(" + strconv.Itoa(int(e)) + ")"
+}
 
 // ecnVars are the state of RFC 3168 of one connection, and of RFC 9768 what is before the handshake's
 // end.

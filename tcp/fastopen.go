@@ -11,6 +11,9 @@ package tcp
 // SYN packets with data" (section 2.1).
 
 import (
+	"strconv"
+	"strings"
+
 	"github.com/vitro-net/vitro/seq"
 	"github.com/vitro-net/vitro/wire"
 )
@@ -25,6 +28,27 @@ type FastOpen struct {
 	// Fallback: the SYN or SYN,ACK went again without text and cookie, for it has not been answered,
 	// or was too big for the path.
 	Fallback bool
+}
+
+// String is as "sent 100, acknowledged 100"; "none" where nothing was done.
+func (f FastOpen) String() string {
+	var did []string
+	if f.Asked {
+		did = append(did, "asked")
+	}
+	if f.Sent > 0 {
+		did = append(did, "sent "+strconv.Itoa(int(f.Sent))+", acknowledged "+strconv.Itoa(int(f.Acked)))
+	}
+	if f.Received > 0 {
+		did = append(did, "received "+strconv.Itoa(int(f.Received)))
+	}
+	if f.Fallback {
+		did = append(did, "fallback")
+	}
+	if did == nil {
+		return "none"
+	}
+	return strings.Join(did, ", ")
 }
 
 // fastOpen is the state of one connection; most have none.

@@ -7,6 +7,7 @@ package tcp
 // 8201) stand beside it, in icmp.go.
 
 import (
+	"strconv"
 	"time"
 
 	"github.com/vitro-net/vitro/seq"
@@ -27,6 +28,16 @@ const (
 	// MTUProbeOff does neither: what ICMP messages say is all.
 	MTUProbeOff
 )
+
+var mtuProbingNames = [...]string{"black hole", "always", "off"}
+
+// String is the way in a word or two.
+func (p MTUProbing) String() string {
+	if int(p) < len(mtuProbingNames) {
+		return mtuProbingNames[p]
+	}
+	return "MTUProbing(" + strconv.Itoa(int(p)) + ")"
+}
 
 // PathMTUState is where the search for the path MTU is: the states of RFC 8899 section 5.2.
 type PathMTUState uint8

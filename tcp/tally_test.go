@@ -2,6 +2,7 @@ package tcp_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -65,9 +66,6 @@ func TestWhatKeepsItBack(t *testing.T) {
 	limit(tcp.LimitPath, "cwnd is full")
 	p.send("<SEQ=2001><CTL=RST>")
 	limit(tcp.LimitNone, "after a reset nothing is to be sent")
-	if all := fmt.Sprint(tcp.LimitNone, tcp.LimitPath, tcp.LimitWindow, tcp.LimitBuffer); all != "none path window buffer" {
-		t.Errorf("limits are printed as %s", all)
-	}
 }
 
 // Of what a reset has ended nothing waits: its queues have been flushed.
@@ -77,4 +75,31 @@ func TestNothingWaitsAfterAReset(t *testing.T) {
 	p.send("<SEQ=2001><CTL=RST>")
 	p.mustBe(tcp.Closed)
 	p.must(p.c.Status().Unsent == 0, "%d octets wait to be sent", p.c.Status().Unsent)
+}
+
+// What a Status and a Config have is printed in words.
+func TestWords(t *testing.T) {
+	for want, is := range map[string][]any{
+		"open, recovery, timeout":        {tcp.PhaseOpen, tcp.PhaseRecovery, tcp.PhaseTimeout},
+		"none, path, window, buffer":     {tcp.LimitNone, tcp.LimitPath, tcp.LimitWindow, tcp.LimitBuffer},
+		"accept, request, accurate, off": {tcp.ECNAccept, tcp.ECNRequest, tcp.ECNAccurate, tcp.ECNOff},
+		"black hole, always, off":        {tcp.MTUProbeBlackHole, tcp.MTUProbeAlways, tcp.MTUProbeOff},
+		"ECN(9), MTUProbing(9)":          {tcp.ECN(9), tcp.MTUProbing(9)},
+		"none":                           {tcp.FastOpen{}},
+		"asked, fallback":                {tcp.FastOpen{Asked: true, Fallback: true}},
+		"sent 100, acknowledged 60":      {tcp.FastOpen{Sent: 100, Acked: 60}},
+		"received 7":                     {tcp.FastOpen{Received: 7}},
+		"cep 5, ceb 0, e0b 1, e1b 1":     {tcp.ECNCounters{CEP: 5, E0B: 1, E1B: 1}},
+	} {
+		var words []string
+		for _, v := range is {
+			words = append(words, fmt.Sprint(v))
+		}
+		if got := strings.Join(words, ", "); got != want {
+			t.Errorf("%s is printed for what is %s", got, want)
+		}
+	}
+	if (tcp.Config{}).ECN != tcp.ECNAccept || (tcp.Config{}).MTUProbing != tcp.MTUProbeBlackHole {
+		t.Error("the zero Config does not have the defaults that its comments state")
+	}
 }
