@@ -59,7 +59,7 @@ var errorTexts = [...]string{
 	ErrResources:     "insufficient resources",
 	ErrBadKey:        "key without a secret, or with an unknown algorithm or a prefix of no address",
 	ErrKeyOverlap:    "two keys for the same sockets have an ID in common",
-	ErrNoKey:         "no such key",
+	ErrNoKey:         "no key for the peer, or none that has the ID",
 	ErrKeyInUse:      "key is in use",
 }
 
