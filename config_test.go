@@ -307,10 +307,10 @@ func TestConfigECN(t *testing.T) {
 		a, b := pair(t, vitro.Config{ECN: mode})
 		c, s := connect(t, a, b)
 		if c.Status().ECN != want || s.Status().ECN != want {
-			t.Errorf("mode %d: %v, %v", mode, c.Status().ECN, s.Status().ECN)
+			t.Errorf("mode %v: %v, %v", mode, c.Status().ECN, s.Status().ECN)
 		}
 		if best := mode == tcp.ECNAccurate; c.Status().AccECN != best || s.Status().AccECN != best {
-			t.Errorf("mode %d: accurate %v, %v", mode, c.Status().AccECN, s.Status().AccECN)
+			t.Errorf("mode %v: accurate %v, %v", mode, c.Status().AccECN, s.Status().AccECN)
 		}
 	}
 }
@@ -323,7 +323,7 @@ func TestConfigMTUProbing(t *testing.T) {
 		a, b := pair(t, vitro.Config{MTUProbing: mode})
 		c, s := connect(t, a, b)
 		if c.Status().MTUState != want || s.Status().MTUState != want {
-			t.Errorf("mode %d: %v, %v", mode, c.Status().MTUState, s.Status().MTUState)
+			t.Errorf("mode %v: %v, %v", mode, c.Status().MTUState, s.Status().MTUState)
 		}
 	}
 }

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/vitro-net/vitro"
+	"github.com/vitro-net/vitro/tcp"
 )
 
 // conn is what *net.TCPConn and *vitro.Conn have in common.
@@ -510,6 +511,27 @@ func TestErrorsAreNets(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// Status says what has ended a connection by the errno that Read gives, and by the machine's own error.
+func TestStatusHasTheErrno(t *testing.T) {
+	a, b := pair(t, vitro.Config{})
+	c, s := connect(t, a, b)
+	if err := c.Status().Err; err != nil {
+		t.Errorf("of a connection that lives the error is %v", err)
+	}
+	s.SetLinger(0)
+	s.Close()
+	if _, err := c.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNRESET) {
+		t.Fatalf("Read gives %v after a reset", err)
+	}
+	st := c.Status()
+	if !errors.Is(st.Err, syscall.ECONNRESET) || !errors.Is(st.Err, tcp.ErrReset) || st.Err.Error() != "connection reset" {
+		t.Errorf("%v: the error is %v", st.State, st.Err)
+	}
+	if errors.Is(st.Err, syscall.ETIMEDOUT) || errors.Is(st.Err, tcp.ErrRefused) {
+		t.Errorf("%v is all kinds of errors", st.Err)
 	}
 }
 

@@ -281,5 +281,5 @@ func (c *Conn) Status() tcp.Status {
 	if c.core == nil {
 		return tcp.Status{Flow: *c.flow}
 	}
-	return c.core.Status()
+	return withErrno(c.core.Status())
 }

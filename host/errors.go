@@ -64,6 +64,22 @@ func errno(err error, soft tcp.SoftError) error {
 	return err
 }
 
+// ending is what has ended a connection in the machine's words, and the errno.
+type ending struct {
+	error
+	errno error
+}
+
+func (e ending) Unwrap() []error { return []error{e.error, e.errno} }
+
+// withErrno has errors.Is find in Status.Err what Read and Write return.
+func withErrno(st tcp.Status) tcp.Status {
+	if st.Err != nil {
+		st.Err = ending{st.Err, errno(st.Err, st.Soft)}
+	}
+	return st
+}
+
 // refusal is an error about a link with the stack's own words, and the errno.
 type refusal struct {
 	error

@@ -160,5 +160,9 @@ func (h *Host) Stats() stack.Stats {
 func (h *Host) Connections() []tcp.Status {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.core.Connections()
+	list := h.core.Connections()
+	for i := range list {
+		list[i] = withErrno(list[i])
+	}
+	return list
 }

@@ -291,7 +291,7 @@ func TestCloseClosesLinks(t *testing.T) {
 	}
 	if n := len(a.Connections()); n != 0 {
 		for _, st := range a.Connections() {
-			if st.Err == 0 {
+			if st.Err == nil {
 				t.Errorf("%v lives on in %v", st.Flow, st.State)
 			}
 		}

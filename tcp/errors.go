@@ -1,5 +1,7 @@
 package tcp
 
+import "strconv"
+
 // Error is one of the error responses of RFC 9293 section 3.10: "Error responses in
 // this document are identified by character strings."
 type Error uint8
@@ -65,8 +67,11 @@ var errorTexts = [...]string{
 
 // Error returns the response's text.
 func (e Error) Error() string {
-	if e == 0 || int(e) >= len(errorTexts) {
+	switch {
+	case e == 0:
 		return "no error"
+	case int(e) < len(errorTexts):
+		return errorTexts[e]
 	}
-	return errorTexts[e]
+	return "Error(" + strconv.Itoa(int(e)) + ")"
 }

@@ -12,11 +12,15 @@ import (
 // Status is what Conn.Status returns: the variables of section 3.3.1 and what the machine knows of
 // the path. What a congestion control thinks, and what has become of each octet that is outstanding,
 // is not in it.
+//
+// Err is an Error of this package, as Conn.Err returns it. Where package host or vitro gives the Status,
+// errors.Is finds in it the errno too that Read and Write have for the same end: syscall.ECONNRESET
+// for ErrReset.
 type Status struct {
 	Flow   wire.Flow
 	State  State
 	Opened OpenMode
-	Err    Error // why it is CLOSED; 0: it is not, or has ended in order
+	Err    error // why it is CLOSED; nil: it is not, or has ended in order
 
 	ISS, SndUna, SndNxt, SndUp, SndWL1, SndWL2 seq.Num
 	SndWnd, MaxSndWnd                          uint32 // octets
@@ -89,7 +93,7 @@ type Status struct {
 // CLOSED connection answers too.
 func (c *Conn) Status() Status {
 	s := Status{
-		Flow: c.flow, State: c.state, Opened: c.opened, Err: c.err,
+		Flow: c.flow, State: c.state, Opened: c.opened, Err: c.Err(),
 		ISS: c.iss, SndUna: c.snd.una, SndNxt: c.snd.nxt, SndUp: c.snd.up, SndWL1: c.snd.wl1, SndWL2: c.snd.wl2,
 		SndWnd: c.snd.wnd, MaxSndWnd: c.snd.maxWnd, SndShift: c.snd.shift,
 		IRS: c.irs, RcvNxt: c.rcv.nxt, RcvUp: c.rcv.up, RcvWnd: c.rcv.wnd, RcvShift: c.rcv.shift,

@@ -75,6 +75,7 @@ func TestNothingWaitsAfterAReset(t *testing.T) {
 	p.send("<SEQ=2001><CTL=RST>")
 	p.mustBe(tcp.Closed)
 	p.must(p.c.Status().Unsent == 0, "%d octets wait to be sent", p.c.Status().Unsent)
+	p.must(p.c.Status().Err == tcp.ErrReset, "it has ended by %v", p.c.Status().Err)
 }
 
 // What a Status and a Config have is printed in words.
@@ -86,6 +87,7 @@ func TestWords(t *testing.T) {
 		"black hole, always, off":        {tcp.MTUProbeBlackHole, tcp.MTUProbeAlways, tcp.MTUProbeOff},
 		"ECN(9), MTUProbing(9)":          {tcp.ECN(9), tcp.MTUProbing(9)},
 		"none":                           {tcp.FastOpen{}},
+		"no error, Error(99)":            {tcp.Error(0), tcp.Error(99)},
 		"asked, fallback":                {tcp.FastOpen{Asked: true, Fallback: true}},
 		"sent 100, acknowledged 60":      {tcp.FastOpen{Sent: 100, Acked: 60}},
 		"received 7":                     {tcp.FastOpen{Received: 7}},
