@@ -451,7 +451,7 @@ func parseTime(s string) (time.Duration, error) {
 
 // stateOf returns the state that the RFC calls name.
 func stateOf(name string) (tcp.State, bool) {
-	for _, s := range tcp.States {
+	for s := range tcp.States() {
 		if s.String() == name {
 			return s, true
 		}

@@ -342,7 +342,7 @@ func (p *pair) agree() {
 
 func checkCounters(t testing.TB, s *stack.Stack) {
 	t.Helper()
-	var states [len(tcp.States)]int
+	var states [tcp.TimeWait + 1]int
 	st := s.Stats()
 	list := s.Connections()
 	for _, c := range list {

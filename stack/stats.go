@@ -51,7 +51,7 @@ type Stats struct {
 
 	// States counts connections by state, records in TIME-WAIT among them; CLOSED are those
 	// that a user has not released.
-	States      [len(tcp.States)]int
+	States      [tcp.TimeWait + 1]int
 	HalfOpen    int // of listeners, in SYN-RECEIVED
 	FastOpen    int // of listeners, in SYN-RECEIVED, their SYN's text delivered
 	Orphans     int // released and not yet closed

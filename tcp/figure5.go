@@ -3,6 +3,11 @@ package tcp
 // Figure 5 of RFC 9293 section 3.3.2 as data, with its notes and with what section 3.10 adds
 // that the figure leaves out. It never dispatches: tests hold every run against it.
 
+import (
+	"iter"
+	"slices"
+)
+
 // EdgeSource says where an edge is written.
 type EdgeSource uint8
 
@@ -21,8 +26,10 @@ type Edge struct {
 	Source        EdgeSource
 }
 
-// Figure5 lists the edges, each pair of states once for each source.
-var Figure5 = [...]Edge{
+// Figure5 returns the edges, each pair of states once for each source.
+func Figure5() iter.Seq[Edge] { return slices.Values(figure5[:]) }
+
+var figure5 = [...]Edge{
 	{Closed, Listen, "passive OPEN", "create TCB", InFigure},
 	{Closed, SynSent, "active OPEN", "create TCB, snd SYN", InFigure},
 	{Listen, Closed, "CLOSE", "delete TCB", InFigure},
@@ -60,7 +67,7 @@ var Figure5 = [...]Edge{
 
 // Legal reports whether Figure 5, its notes or section 3.10 have an edge between the states.
 func Legal(from, to State) bool {
-	for _, e := range Figure5 {
+	for _, e := range figure5 {
 		if e.From == from && e.To == to {
 			return true
 		}

@@ -75,7 +75,7 @@ func TestEveryEdge(t *testing.T) {
 			}
 		}
 	}
-	for _, e := range tcp.Figure5 {
+	for e := range tcp.Figure5() {
 		if _, taken := deeds[edge{e.From, e.To}]; !taken && e.Source != tcp.InNotes {
 			t.Errorf("nothing takes the edge %v -> %v, %s", e.From, e.To, e.Event)
 		}

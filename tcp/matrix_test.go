@@ -230,7 +230,7 @@ var kinds = []kind{
 // RFC 9293 section 3.10.7. A change of behavior is a change of testdata/matrix.txt.
 func TestMatrix(t *testing.T) {
 	var b strings.Builder
-	for _, state := range tcp.States {
+	for state := range tcp.States() {
 		fmt.Fprintf(&b, "%v\n", state)
 		for _, k := range kinds {
 			m := newCell(t)
@@ -293,7 +293,7 @@ func legalPath(from, to tcp.State) bool {
 	if tcp.Legal(from, to) {
 		return true
 	}
-	for _, via := range tcp.States {
+	for via := range tcp.States() {
 		if tcp.Legal(from, via) && tcp.Legal(via, to) {
 			return true
 		}

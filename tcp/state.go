@@ -1,6 +1,9 @@
 package tcp
 
-import "strconv"
+import (
+	"iter"
+	"strconv"
+)
 
 // State is a state of RFC 9293 section 3.3.2. Their order has a meaning: from SynSent
 // on there is a peer, from Established on the connection is synchronized, from CloseWait
@@ -22,8 +25,13 @@ const (
 	TimeWait                 // "waiting for enough time to pass to be sure the remote TCP peer received the acknowledgment of its connection termination request"
 )
 
-// States lists the eleven states in their order.
-var States = [...]State{Closed, Listen, SynSent, SynReceived, Established, FinWait1, FinWait2, CloseWait, Closing, LastAck, TimeWait}
+// States returns the eleven states in their order, TimeWait the last.
+func States() iter.Seq[State] {
+	return func(yield func(State) bool) {
+		for s := Closed; s <= TimeWait && yield(s); s++ {
+		}
+	}
+}
 
 var stateNames = [...]string{"CLOSED", "LISTEN", "SYN-SENT", "SYN-RECEIVED", "ESTABLISHED", "FIN-WAIT-1", "FIN-WAIT-2", "CLOSE-WAIT", "CLOSING", "LAST-ACK", "TIME-WAIT"}
 
