@@ -95,8 +95,9 @@ type Config struct {
 
 	// MTUProbing says when connections search for the path MTU by probes (RFC 4821). Default
 	// tcp.MTUProbeBlackHole: once packets of the link's MTU vanish without a word.
-	// tcp.MTUProbeAlways begins with 1200 octets and probes upwards, tcp.MTUProbeOff believes
-	// ICMP messages alone.
+	// tcp.MTUProbeAlways begins with 1200 octets and probes upwards: that the link's MTU passes is
+	// known after a round trip, what a narrower path has only in a long transfer; 300 KB are over
+	// at 1200. tcp.MTUProbeOff believes ICMP messages alone.
 	MTUProbing tcp.MTUProbing
 
 	// Keys are those of TCP-AO (RFC 5925), for all connections for whose sockets there is one and

@@ -23,7 +23,9 @@ const (
 	// section 7.2. As long as they arrive it costs nothing.
 	MTUProbeBlackHole MTUProbing = iota
 	// MTUProbeAlways begins with 1200 octets and probes upwards from the first segments: on paths
-	// that are known to be black holes it saves the timeouts by which one is found.
+	// that are known to be black holes it saves the timeouts by which one is found. That the link's MTU
+	// passes is known after a round trip. What a narrower path has takes more probes, with pauses
+	// after those that are lost: a transfer of 300 KB is over before, at 1200.
 	MTUProbeAlways
 	// MTUProbeOff does neither: what ICMP messages say is all.
 	MTUProbeOff
