@@ -16,6 +16,10 @@ import (
 // Config says what a Stack is. The zero value works: each zero field means its default. A
 // field beyond the bounds that its comment states makes New return an error that names it;
 // a size or a time is not negative where its comment does not say what that means.
+//
+// A panic of a function in it goes up as it is, to whoever has called the Stack or, behind a
+// link.Pair, the one at its other end; from a timer it ends the program. Whoever recovers from it
+// should close the Stack: what the panic has broken off is not done.
 type Config struct {
 	// ReceiveBuffer fixes the most that a connection holds of what has arrived and not been
 	// read, in octets, and so the largest window it offers (RFC 9293 section 3.8.6): at least

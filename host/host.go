@@ -82,9 +82,18 @@ func (h *Host) Time(t tcp.Time) time.Time {
 // called from within a link's Send or Receive; from within those functions it may. A second
 // Close does nothing.
 func (h *Host) Close() error {
+	var errs []error
+	for _, l := range h.shut() {
+		errs = append(errs, l.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// shut does all of Close but closing the links, which it returns: that must not be under the lock.
+func (h *Host) shut() (links []link.Link) {
 	h.mu.Lock()
+	defer h.mu.Unlock()
 	if h.closed {
-		h.mu.Unlock()
 		return nil
 	}
 	h.closed = true
@@ -109,18 +118,12 @@ func (h *Host) Close() error {
 		h.idle.Wait() // for expire, which has begun
 	}
 	h.reports.stop()
-	var links []link.Link
 	for _, p := range *h.ports.Load() {
 		if p != nil && p.owned {
 			links = append(links, p.link)
 		}
 	}
-	h.mu.Unlock()
-	var errs []error
-	for _, l := range links {
-		errs = append(errs, l.Close())
-	}
-	return errors.Join(errs...)
+	return links
 }
 
 // newConn returns a connection; adopt joins it with the stack's.

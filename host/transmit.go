@@ -41,24 +41,8 @@ func (h *Host) flush(now tcp.Time) {
 // so it takes 20 µs and 400 µs, and the writer is no slower (BenchmarkLatency).
 func (h *Host) transmit(now tcp.Time) tcp.Time {
 	for range rounds {
-		h.sending, h.kicked = true, false
-		h.refill(now)
-		more := h.core.Output(now, &h.batch)
-		if h.batch.Len() > 0 {
-			h.mu.Unlock()
-			ended := h.send()
-			h.mu.Lock()
-			h.batch.Reset()
-			for _, e := range ended {
-				e.port.end(e.err)
-			}
-			now = h.now()
-		}
-		h.sending = false
-		if h.closed {
-			h.idle.Broadcast()
-		}
-		if !more && !h.kicked {
+		var more bool
+		if now, more = h.round(now); !more && !h.kicked {
 			break
 		}
 		h.kicked = true
@@ -73,6 +57,30 @@ func (h *Host) transmit(now tcp.Time) tcp.Time {
 	return now
 }
 
+// round makes and sends one batch. It returns what time it has become, and whether there is more.
+func (h *Host) round(now tcp.Time) (tcp.Time, bool) {
+	h.sending, h.kicked = true, false
+	defer h.resign()
+	h.refill(now)
+	more := h.core.Output(now, &h.batch)
+	if h.batch.Len() > 0 {
+		for _, e := range h.send() {
+			e.port.end(e.err)
+		}
+		now = h.now()
+	}
+	return now, more
+}
+
+// resign lets go of the transmitter's office, also where a function of the user's has panicked.
+func (h *Host) resign() {
+	h.batch.Reset()
+	h.sending = false
+	if h.closed {
+		h.idle.Broadcast()
+	}
+}
+
 // ended is a link that has ended, and why.
 type ended struct {
 	port *port
@@ -80,8 +88,11 @@ type ended struct {
 }
 
 // send gives the batch to the links, without the lock, and returns those that have ended. What
-// was for them is lost, as on any other.
+// was for them is lost, as on any other. It takes the lock again though a link panics, or the user of
+// another host behind it, within its Send: whoever has called this one unlocks it on the way up.
 func (h *Host) send() (gone []ended) {
+	h.mu.Unlock()
+	defer h.mu.Lock()
 	ports := *h.ports.Load()
 	for iface, packets := range h.batch.Runs() {
 		p := ports[iface]

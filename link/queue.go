@@ -100,17 +100,22 @@ func (f *FaultLink) fire() {
 		if batches[Out] == nil && batches[In] == nil {
 			break
 		}
-		f.mu.Unlock()
-		if len(batches[Out]) > 0 {
-			_ = f.inner.Send(batches[Out]) // its one error, closed, is Send's to tell
-		}
-		if r := f.recv.Load(); r != nil && len(batches[In]) > 0 {
-			(*r).Receive(batches[In])
-		}
-		f.mu.Lock()
+		f.deliver(batches)
 	}
 	q.flushing = false
 	f.arm(q.now())
+}
+
+// deliver passes on what is due, without the lock, which it takes again though somebody panics.
+func (f *FaultLink) deliver(batches [2][]wire.Packet) {
+	f.mu.Unlock()
+	defer f.mu.Lock()
+	if len(batches[Out]) > 0 {
+		_ = f.inner.Send(batches[Out]) // its one error, closed, is Send's to tell
+	}
+	if r := f.recv.Load(); r != nil && len(batches[In]) > 0 {
+		(*r).Receive(batches[In])
+	}
 }
 
 // due takes out what is due, in order.
