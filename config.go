@@ -78,8 +78,8 @@ type Config struct {
 
 	// Congestion makes the congestion control of each connection: tcp.NewCubic (RFC 9438),
 	// tcp.NewReno (RFC 5681), tcp.NewBBR (draft-ietf-ccwg-bbr, experimental), or the user's. It is
-	// called under the Stack's lock. Default, and where it returns nil, tcp.NewCubic;
-	// Conn.SetCongestion sets that of one connection.
+	// called under the Stack's lock. Default, and where it returns nil, tcp.NewCubic. A Dialer and a
+	// ListenConfig may have their own; Conn.SetCongestion sets that of one connection.
 	Congestion func() tcp.Congestion
 
 	// RestartAfterIdle has a connection that has not sent for longer than the RTO begin again with
@@ -89,7 +89,7 @@ type Config struct {
 
 	// Pacing spreads what the congestion window lets go over the round trip, so that no burst
 	// overflows a short queue. It costs timers. Default: only with a congestion control that asks
-	// for it (tcp.Paced); Conn.SetCongestion gives one to a single connection.
+	// for it (tcp.Paced), which a Dialer, a ListenConfig or Conn.SetCongestion may give.
 	Pacing bool
 
 	// ECN says whether connections use explicit congestion notification (RFC 3168), and with

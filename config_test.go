@@ -219,6 +219,58 @@ func TestConfigCongestion(t *testing.T) { // MAY-18
 	})
 }
 
+// A Dialer and a ListenConfig have their own, each connection a new one: also where the SYN has been
+// answered by a cookie.
+func TestOwnCongestion(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, halfOpen := range []int{0, -1} {
+			a, b := pair(t, vitro.Config{Congestion: tcp.NewReno})
+			made := 0
+			lc := vitro.ListenConfig{Stack: b, HalfOpen: halfOpen, Congestion: func() tcp.Congestion { made++; return new(flat) }}
+			l, err := lc.ListenTCP(t.Context(), "tcp", ":80")
+			if err != nil {
+				t.Fatal(err)
+			}
+			for name, f := range map[string]func() tcp.Congestion{"bbr": tcp.NewBBR, "reno": nil, "cubic": tcp.NewCubic} {
+				c, err := (&vitro.Dialer{Stack: a, Congestion: f}).DialTCP(t.Context(), "tcp", "10.0.0.2:80")
+				if err != nil {
+					t.Fatal(err)
+				}
+				s, err := l.AcceptTCP()
+				if err != nil {
+					t.Fatal(err)
+				}
+				if got := c.Status().Congestion; got != name {
+					t.Errorf("the Dialer's control is %q; want %q", got, name)
+				}
+				if got := s.Status().Congestion; got != "flat" {
+					t.Errorf("the ListenConfig's control is %q, to SYNs by half-open connections up to %d", got, halfOpen)
+				}
+				s.SetCongestion(nil)
+				if got := s.Status().Congestion; got != "reno" {
+					t.Errorf("no control is the Config's: %q", got)
+				}
+			}
+			if made != 3 {
+				t.Errorf("for three connections %d controls were made", made)
+			}
+			l.Close()
+		}
+		a, b := pair(t, vitro.Config{Congestion: tcp.NewReno})
+		if _, err := b.Listen("tcp", ":80"); err != nil {
+			t.Fatal(err)
+		}
+		none := func() tcp.Congestion { return nil }
+		c, err := (&vitro.Dialer{Stack: a, Congestion: none}).DialTCP(t.Context(), "tcp", "10.0.0.2:80")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := c.Status().Congestion; got != "reno" {
+			t.Errorf("where the Dialer's gives none it is %q", got)
+		}
+	})
+}
+
 // No control is the default: of a Config whose function gives none, and of a connection.
 func TestNoCongestion(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

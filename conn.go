@@ -253,7 +253,7 @@ func (c *Conn) SetReport(f func(Report)) error {
 }
 
 // SetCongestion gives the connection a congestion control of its own, from now on; cwnd stays what
-// it is. nil is a new one as of Config.Congestion. One serves one connection, under the Stack's
+// it is. nil is a new one as of Config.Congestion, not as of Dialer or ListenConfig. One serves one connection, under the Stack's
 // lock. It returns net.ErrClosed, as an OpError, after Close.
 func (c *Conn) SetCongestion(control tcp.Congestion) error {
 	return c.set(func(h *host.Conn) error { return h.SetCongestion(control) })

@@ -66,6 +66,9 @@ type Dialer struct {
 	// Keys are those of TCP-AO (RFC 5925): the first that is for the peer signs the SYN. One must be
 	// for it, or Dial gives tcp.ErrNoKey. Default nil: Config.Keys; an empty list is none.
 	Keys tcp.Keys
+	// Congestion makes the congestion control of the connection, as [Config].Congestion does.
+	// Default nil, and where it returns nil: Config.Congestion.
+	Congestion func() tcp.Congestion
 	// Report, if set, is what SetReport sets, from the first SYN on: it hears of one that is
 	// not answered, before Dial gives up (RFC 9293 section 3.8.3, MUST-22).
 	Report func(Report)
@@ -196,7 +199,7 @@ func sameFamily(addrs []netip.AddrPort, local netip.Addr) []netip.AddrPort {
 // error is that of the first, as with package net.
 func (d *Dialer) dialEach(ctx context.Context, network string, local netip.AddrPort, addrs []netip.AddrPort, open opening) (*Conn, error) {
 	keep := initialKeepAlive(d.KeepAlive, d.KeepAliveConfig)
-	config := host.DialConfig{KeepAlive: keepAlive(keep, host.KeepAlive{}), Keys: d.Keys, Report: d.Report}
+	config := host.DialConfig{KeepAlive: keepAlive(keep, host.KeepAlive{}), Keys: d.Keys, Congestion: d.Congestion, Report: d.Report}
 	var first error
 	for i, remote := range addrs {
 		begun := ctx.Err() == nil

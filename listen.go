@@ -57,6 +57,9 @@ type ListenConfig struct {
 	// connects without: a key for all others, that nobody has, keeps them out. No SYN cookie goes to
 	// a peer with a key. Default nil: Config.Keys; an empty list is none.
 	Keys tcp.Keys
+	// Congestion makes the congestion control of each connection that comes, as [Config].Congestion
+	// does. Default nil, and where it returns nil: Config.Congestion.
+	Congestion func() tcp.Congestion
 }
 
 // Listen listens; see Stack.Listen. ctx is for the look-up of the host's name.
@@ -89,7 +92,7 @@ func (lc *ListenConfig) ListenTCP(ctx context.Context, network, address string) 
 	}
 	core, err := lc.Stack.host.Listen(local, host.ListenConfig{
 		Backlog: lc.Backlog, HalfOpen: lc.HalfOpen, FastOpen: lc.FastOpen, V6Only: network == "tcp6",
-		Keys:      lc.Keys,
+		Keys: lc.Keys, Congestion: lc.Congestion,
 		KeepAlive: keepAlive(initialKeepAlive(lc.KeepAlive, lc.KeepAliveConfig), host.KeepAlive{}),
 	})
 	if err != nil {

@@ -12,6 +12,8 @@ type DialConfig struct {
 	KeepAlive KeepAlive
 	// Keys are those of TCP-AO (RFC 5925); nil: the stack's. Some of them must be for the peer.
 	Keys tcp.Keys
+	// Congestion makes the congestion control, under the host's lock; nil: the stack's.
+	Congestion func() tcp.Congestion
 	// Report is as SetReport sets it, and hears of the SYN too (MUST-22).
 	Report func(Report)
 }
@@ -48,7 +50,7 @@ func (h *Host) dial(ctx context.Context, local, remote netip.AddrPort, config Di
 	c.keepAlive, c.report = config.KeepAlive, config.Report
 	opts := config.KeepAlive.options()
 	opts.Watcher, opts.FastOpen = (*signals)(c), fast
-	opts.Keys = config.Keys
+	opts.Keys, opts.Congestion = config.Keys, config.Congestion
 	core, err := h.core.Dial(now, local, remote, opts)
 	if err != nil {
 		return nil, 0, errno(err, tcp.SoftError{})

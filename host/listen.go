@@ -20,6 +20,9 @@ type ListenConfig struct {
 	V6Only    bool      // on ::, no connections over IPv4
 	KeepAlive KeepAlive // of the connections that come
 	Keys      tcp.Keys  // of TCP-AO (RFC 5925); nil: the stack's
+
+	// Congestion makes their congestion control, of each its own, under the host's lock; nil: the stack's.
+	Congestion func() tcp.Congestion
 }
 
 // Listener is a socket in LISTEN. All methods may be called by several goroutines at a
@@ -49,7 +52,7 @@ func (h *Host) Listen(local netip.AddrPort, config ListenConfig) (*Listener, err
 	}
 	l := &Listener{host: h, config: config, next: h.listeners}
 	opts := config.KeepAlive.options()
-	opts.Keys = config.Keys
+	opts.Keys, opts.Congestion = config.Keys, config.Congestion
 	core, err := h.core.Listen(local, config.Backlog, stack.ListenOptions{
 		Conn:     opts,
 		HalfOpen: config.HalfOpen,

@@ -42,6 +42,9 @@ type ConnOptions struct {
 	// with any, all segments are authenticated, the SYN by the first or, for a Listener, by that
 	// which it names; FastOpen does nothing. nil: Config.Keys; an empty list is none.
 	Keys tcp.Keys
+	// Congestion makes the congestion control when the connection is established, or takes text by
+	// TCP Fast Open before. Default, and where it returns nil, that of tcp.Config.
+	Congestion func() tcp.Congestion
 	// Watcher is told of signals from the first on. For connections that come by a Listener
 	// set it with Conn.Watch after Accept.
 	Watcher Watcher
@@ -105,6 +108,9 @@ func (c *Conn) setOptions(now tcp.Time, o *ConnOptions) {
 	}
 	if o.KeepAlive {
 		c.tcp.SetKeepAlive(now, true, o.KeepAliveIdle, o.KeepAliveInterval, o.KeepAliveCount)
+	}
+	if o.Congestion != nil {
+		c.tcp.MakeCongestion(o.Congestion)
 	}
 	_ = c.tcp.SetKeys(c.stack.keysOf(o)) // they have been checked
 	c.watcher = o.Watcher

@@ -68,7 +68,7 @@ type congestionVars struct {
 	dupAcks        uint32      // without SACK: duplicate ACKs in a row
 	recover        seq.Num     // SND.NXT when recovery or a timeout began
 	lastSent       Time        // when text was last sent
-	control        Congestion  // nil before the connection is established
+	control        Congestion  // nil or unmade before the connection is established
 	valid          *validation // nil: cwnd has not grown
 	pacer          *pacer      // nil: not paced
 	model          *model      // nil: control is no PathModel
@@ -87,8 +87,27 @@ func (c *Conn) SetCongestion(now Time, control Congestion) {
 	}
 }
 
+// MakeCongestion has the connection make its congestion control by f, and not by Config.Congestion,
+// when text may be sent: a connection that is never established has none. Where f returns nil it is
+// the Config's all the same. It is for a connection that has none yet: later it does nothing.
+func (c *Conn) MakeCongestion(f func() Congestion) {
+	if c.cc.cwnd == 0 {
+		c.cc.control = &unmade{make: f}
+	}
+}
+
+// unmade stands for a control until it is made: a field of its own would make each connection larger.
+// Nothing of it is called.
+type unmade struct {
+	Congestion
+	make func() Congestion
+}
+
 // startControl begins with the control that has been set, or the Config's.
 func (c *Conn) startControl(now Time) {
+	if u, is := c.cc.control.(*unmade); is {
+		c.cc.control = u.make()
+	}
 	if c.cc.control == nil {
 		c.cc.control = c.cfg.Congestion()
 	}

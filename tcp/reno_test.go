@@ -62,6 +62,21 @@ func (p *peer) dup(n int) {
 	}
 }
 
+// The control of one connection is made when that is established, and not for each SYN.
+func TestMakeCongestion(t *testing.T) {
+	made := 0
+	p := synSent(t, setup{cfg: tcp.Config{Congestion: tcp.NewCubic}, before: func(p *peer) {
+		p.c.MakeCongestion(func() tcp.Congestion { made++; return tcp.NewReno() })
+	}})
+	p.must(made == 0 && p.c.Status().Congestion == "", "a SYN is no connection: %d made, %q", made, p.c.Status().Congestion)
+	p.send("<SEQ=2000><ACK=1001><CTL=SYN,ACK>")
+	p.must(made == 1 && p.c.Status().Congestion == "reno", "%d made, %q", made, p.c.Status().Congestion)
+	p.c.MakeCongestion(tcp.NewBBR)
+	p.write(1000)
+	p.ackAll()
+	p.must(p.c.Status().Congestion == "reno", "later it does nothing: %q", p.c.Status().Congestion)
+}
+
 // The initial window: RFC 6928 section 2, "min (10*MSS, max (2*MSS, 14600))". 5681-2.
 func TestInitialWindow(t *testing.T) {
 	for _, tc := range []struct{ mss, want int }{{536, 5360}, {1000, 10000}, {1460, 14600}, {4000, 14600 / 4000 * 4000}, {7300, 14600}, {8960, 17920}} {

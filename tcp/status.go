@@ -116,7 +116,7 @@ func (c *Conn) Status() Status {
 	s.FastOpen = c.FastOpen()
 	s.Phase, s.LastLoss, s.Limit, s.Counts = c.cc.phase, c.count.lastLoss, c.limit(), c.count.Counts
 	s.Backoff, s.Reordering, s.ReceiveMSS = c.rto.backoff, c.rack.reordering, c.rcv.segMax
-	if c.cc.control != nil {
+	if _, is := c.cc.control.(*unmade); c.cc.control != nil && !is {
 		s.Congestion = c.cc.control.Name()
 	}
 	if p := c.cc.pacer; p != nil {
