@@ -1,0 +1,123 @@
+package lab_test
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/vitro-net/vitro/lab"
+)
+
+// again runs a test of this package that fails on purpose, in a process of its own, and returns what it
+// says.
+func again(t *testing.T, name string, args ...string) string {
+	t.Helper()
+	cmd := exec.Command(os.Args[0], append([]string{"-test.run=^" + name + "$", "-test.count=1"}, args...)...)
+	cmd.Env = append(os.Environ(), "LAB_ON_PURPOSE=1")
+	out, err := cmd.CombinedOutput()
+	if err == nil {
+		t.Fatalf("%s does not fail:\n%s", name, out)
+	}
+	return string(out)
+}
+
+// onPurpose skips a test that fails on purpose, unless somebody wants it to.
+func onPurpose(t *testing.T) {
+	t.Helper()
+	if os.Getenv("LAB_ON_PURPOSE") == "" {
+		t.Skip("it fails on purpose: run by another")
+	}
+}
+
+func TestFailsOnPurpose(t *testing.T) {
+	onPurpose(t)
+	line(t, func(t *testing.T, n *lab.Net) {
+		server, client := n.Host("server"), n.Host("client")
+		n.Rule(lab.First(1, lab.SYN).Drop(), lab.First(1, lab.SYNACK).Delay(5*time.Millisecond))
+		c, _ := connect(t, client, server)
+		c.Write([]byte("hello"))
+		t.Error("on purpose")
+	}, lab.Seeds(3))
+}
+
+// A test that fails tells the seed and how to repeat it, the connections, the ladder with what was
+// lost and by which rule, and leaves the packets with a comment each.
+func TestReport(t *testing.T) {
+	dir := t.TempDir()
+	out := again(t, "TestFailsOnPurpose", "-test.artifacts", "-test.outputdir="+dir, "-lab.seed=2")
+	for _, want := range []string{
+		"seed 2", "-lab.seed=2", "go test -run '^TestFailsOnPurpose$'",
+		"10.0.0.1:80", "ESTABLISHED", "5 unacknowledged",
+		"... (lost)", "dropped by rule: first 1 SYN", "delayed by 5ms by rule: first 1 SYN,ACK",
+		"<CTL=SYN,ACK>", "the packets, with what befell each: ",
+	} {
+		if !strings.Contains(out, want) {
+			t.Errorf("the report does not say %q", want)
+		}
+	}
+	if strings.Contains(out, "seed=1") {
+		t.Error("-lab.seed=2 has run another seed")
+	}
+	var captures []string
+	_ = filepath.WalkDir(dir, func(path string, _ os.DirEntry, _ error) error {
+		if strings.HasSuffix(path, ".pcapng") {
+			captures = append(captures, path)
+		}
+		return nil
+	})
+	if len(captures) != 1 {
+		t.Fatalf("the packets are in %q; want one file\n%s", captures, out)
+	}
+	b, err := os.ReadFile(captures[0])
+	must(t, 0, err)
+	for _, want := range []string{"client to server: dropped by rule: first 1 SYN", "server to client: delayed by 5ms by rule"} {
+		if !bytes.Contains(b, []byte(want)) {
+			t.Errorf("no packet of the capture has the comment %q", want)
+		}
+	}
+}
+
+func TestHangsOnPurpose(t *testing.T) {
+	onPurpose(t)
+	line(t, func(t *testing.T, n *lab.Net) {
+		c, _ := connect(t, n.Host("client"), n.Host("server"))
+		var mu sync.Mutex
+		go func() {
+			mu.Lock()
+			defer mu.Unlock()
+			c.Read(make([]byte, 1)) // LAB: the one that holds it
+		}()
+		time.Sleep(time.Second)
+		mu.Lock() // LAB: the one that waits
+		mu.Unlock()
+	}, lab.Patience(time.Second))
+}
+
+// lineOf returns the line of this file that has a mark.
+func lineOf(t *testing.T, mark string) string {
+	t.Helper()
+	b, err := os.ReadFile("report_test.go")
+	must(t, 0, err)
+	before, _, ok := strings.Cut(string(b), "// LAB: "+mark+"\n")
+	if !ok {
+		t.Fatalf("no line is marked %q", mark)
+	}
+	return "report_test.go:" + strconv.Itoa(strings.Count(before, "\n")+1)
+}
+
+// A bubble whose time stands still because somebody waits for a mutex is ended, and both lines are
+// named: where it is waited for, and where it may be held.
+func TestWatchdog(t *testing.T) {
+	out := again(t, "TestHangsOnPurpose")
+	for _, mark := range []string{"the one that waits", "the one that holds it"} {
+		if want := lineOf(t, mark); !strings.Contains(out, want) {
+			t.Errorf("the watchdog does not name %s, %s:\n%s", want, mark, out)
+		}
+	}
+}
