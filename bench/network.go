@@ -204,7 +204,7 @@ func fairShare(p, other peer, c cell, d time.Duration, round int) ([]sample, err
 	t[first].sleepUntil(from + d)
 	mine, theirs := float64(t[0].sum(from, from+d)), float64(t[1].sum(from, from+d))
 	return []sample{
-		{metric: "of its half", value: 2 * mine / (mine + theirs), unit: "share", more: true},
+		{metric: metricShare, value: 2 * mine / (mine + theirs), unit: "share", more: true},
 		{metric: "both", value: (mine + theirs) * 8 / 1e6 / d.Seconds(), unit: "Mbit/s", more: true},
 	}, nil
 }

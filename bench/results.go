@@ -16,6 +16,9 @@ import (
 
 const metricLate = "emulator late, 99 of 100"
 
+// metricShare is what a peer has beside the kernel. From 0.8 to 1.25 of a fair half counts as one.
+const metricShare = "of its half"
+
 // sample is one measured value.
 type sample struct {
 	metric, unit string
@@ -123,6 +126,9 @@ func (w *row) behind(other string) bool {
 	a, b := w.of[vitroPeer.name], w.of[other]
 	if len(a.Rounds) == 0 || len(b.Rounds) == 0 {
 		return false
+	}
+	if w.metric == metricShare { // neither more nor less is better, but half
+		return math.Abs(a.Value-1) > math.Abs(b.Value-1) && (a.Value < 0.8 || a.Value > 1.25)
 	}
 	return w.more && a.Value < b.Value || !w.more && a.Value > b.Value
 }
