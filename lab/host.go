@@ -59,6 +59,7 @@ func (n *Net) newHost(name string, router bool, config []vitro.Config) *Host {
 	}
 	n.mu.Lock()
 	x.host, x.router = h, c.Forward
+	n.rejoined()
 	c.Trace = n.traced(x, c.Trace)
 	n.mu.Unlock()
 	h.boot()
@@ -217,7 +218,7 @@ func (h *Host) Resume() {
 	if len(held) > 0 {
 		n.deliver(x, held)
 	}
-	n.arm(now)
+	n.arm()
 }
 
 // Netstat returns that of all hosts.

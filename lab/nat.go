@@ -58,6 +58,7 @@ func (n *Net) NAT(name string, behind ...string) *NAT {
 			n.links[[2]*node{x, h}] = nil
 		}
 	}
+	n.rejoined()
 	return &NAT{n, x}
 }
 

@@ -33,9 +33,10 @@ type Net struct {
 	cuts     []*Cut
 	pending  []*Packet // sent at this instant, or just before
 	turn     uint64
-	timer    *time.Timer
-	armed    tcp.Time
-	pumping  bool
+	armed    tcp.Time // when the carrier wakes by itself
+	wake     chan struct{}
+	ended    chan struct{} // closed by the carrier
+	carrying bool
 	closed   bool
 	record   record
 	watchdog *dog
@@ -46,15 +47,17 @@ type way struct {
 	from, to *node
 	link     *Link
 	path     *sim.Path
-	under    int // how many packets it has
+	busy     bool // it is among those with something on them
 }
 
 func newNet(tb testing.TB, c config, seed uint64) *Net {
 	n := &Net{
 		tb: tb, config: c, seed: seed, start: time.Now(), armed: tcp.Never, def: new(Link),
-		links: map[[2]*node]*Link{}, ways: map[[2]*node]*way{},
+		links: map[[2]*node]*Link{},
 	}
+	n.wake, n.ended = make(chan struct{}, 1), make(chan struct{})
 	n.record.init(n)
+	go n.carry()
 	return n
 }
 
@@ -88,19 +91,20 @@ func (n *Net) Link(a, b string, l Link) {
 	}
 	delete(n.links, [2]*node{y, x})
 	n.links[[2]*node{x, y}] = &l
+	n.rejoined()
 	n.relink()
 }
 
 // relink gives all ways the links that hold now.
 func (n *Net) relink() {
 	now := n.now()
-	for _, w := range n.ways {
-		l := n.linkOf(w.from, w.to)
-		if l == w.link {
-			continue
+	for _, x := range n.nodes {
+		for _, w := range x.ways {
+			if l := n.linkOf(w.from, w.to); l != w.link {
+				w.link = l
+				_ = w.path.Change(now, l.path()) // it has been checked
+			}
 		}
-		w.link = l
-		_ = w.path.Change(now, l.path()) // it has been checked
 	}
 }
 
@@ -172,16 +176,18 @@ func (n *Net) random(name string) *rand.Rand {
 
 // way returns the direction from one node to another, which is made when it is first used.
 func (n *Net) way(from, to *node) *way {
-	w := n.ways[[2]*node{from, to}]
-	if w == nil {
-		l := n.linkOf(from, to)
-		path, err := sim.NewPath(l.path(), n.now(), n.random(from.name+" > "+to.name))
-		if err != nil {
-			panic(err) // the link has been checked
+	for _, w := range from.ways {
+		if w.to == to {
+			return w
 		}
-		w = &way{from: from, to: to, link: l, path: path}
-		n.ways[[2]*node{from, to}] = w
 	}
+	l := n.linkOf(from, to)
+	path, err := sim.NewPath(l.path(), n.now(), n.random(from.name+" > "+to.name))
+	if err != nil {
+		panic(err) // the link has been checked
+	}
+	w := &way{from: from, to: to, link: l, path: path}
+	from.ways = append(from.ways, w)
 	return w
 }
 
@@ -201,7 +207,7 @@ func (n *Net) send(x *node, packets []wire.Packet) {
 		}
 		n.hand(now, x, slices.Clone(packets[i].Bytes()), true)
 	}
-	n.arm(now)
+	n.arm()
 }
 
 // hand lets a node send a packet, which is its own from now on.
@@ -217,22 +223,16 @@ func (n *Net) hand(now tcp.Time, x *node, b []byte, made bool) {
 	n.pending = append(n.pending, p)
 }
 
-// arm sets the timer to when something is due.
-func (n *Net) arm(now tcp.Time) {
-	if n.closed || n.pumping {
+// arm wakes the carrier if something is due before it wakes by itself.
+func (n *Net) arm() {
+	if n.closed || n.carrying || n.deadline() >= n.armed {
 		return
 	}
-	at := n.deadline()
-	if at >= n.armed {
-		return
+	n.armed = 0 // once is enough
+	select {
+	case n.wake <- struct{}{}:
+	default:
 	}
-	n.armed = at
-	d := max(at.Sub(now), 0)
-	if n.timer == nil {
-		n.timer = time.AfterFunc(d, n.pump)
-		return
-	}
-	n.timer.Reset(d)
 }
 
 // deadline is when something is due.
@@ -247,20 +247,33 @@ func (n *Net) deadline() tcp.Time {
 	return at
 }
 
-// pump does all that is due. It is the timer's function; one runs at a time.
-func (n *Net) pump() {
+// carry does all that is due, when it is due. It is the one goroutine of the Net: a timer's function
+// would have a new one, with a new stack, for each packet.
+func (n *Net) carry() {
+	defer close(n.ended)
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.armed = tcp.Never
-	if n.pumping {
-		return // who is at it looks again
+	for !n.closed {
+		n.watchdog.stroke()
+		n.carrying = true
+		for !n.closed && n.round() {
+		}
+		n.carrying = false
+		n.armed = n.deadline()
+		var due <-chan time.Time
+		if n.armed != tcp.Never {
+			timer.Reset(max(n.armed.Sub(n.now()), 0))
+			due = timer.C
+		}
+		n.mu.Unlock()
+		select {
+		case <-due:
+		case <-n.wake:
+		}
+		n.mu.Lock()
 	}
-	n.pumping = true
-	n.watchdog.stroke()
-	for !n.closed && n.round() {
-	}
-	n.pumping = false
-	n.arm(n.now())
 }
 
 // round lets depart what is due to, and arrive what is due to, and reports whether there was
@@ -329,14 +342,16 @@ func (n *Net) launch(now tcp.Time, p *Packet) {
 	default:
 		p.parcel = sim.Parcel{Bytes: p.Bytes, Fate: fate, Tag: p}
 		w.path.Put(now, &p.parcel)
-		if w.under += 1 + fate.Copies; !slices.Contains(n.busy, w) {
-			n.enlist(w)
-		}
+		n.enlist(w)
 	}
 }
 
 // enlist adds a way to those with something on them.
 func (n *Net) enlist(w *way) {
+	if w.busy {
+		return
+	}
+	w.busy = true
 	i, _ := slices.BinarySearchFunc(n.busy, w, func(a, b *way) int {
 		if d := a.from.index - b.from.index; d != 0 {
 			return d
@@ -351,7 +366,6 @@ func (n *Net) arrivals(now tcp.Time) (arrived []*Packet) {
 	for i := 0; i < len(n.busy); {
 		w := n.busy[i]
 		for d, ok := w.path.Take(now); ok; d, ok = w.path.Take(now) {
-			w.under--
 			p := d.Tag.(*Packet) //nolint:errcheck // launch puts no other
 			p.parcel.Bytes = d.Bytes
 			if d.Loss != sim.NotLost {
@@ -364,6 +378,7 @@ func (n *Net) arrivals(now tcp.Time) (arrived []*Packet) {
 			arrived = append(arrived, p)
 		}
 		if w.path.Deadline() == tcp.Never {
+			w.busy = false
 			n.busy = slices.Delete(n.busy, i, i+1)
 			continue
 		}
@@ -432,11 +447,14 @@ func (n *Net) Settle() {
 func (n *Net) close() {
 	n.mu.Lock()
 	n.closed = true
-	if n.timer != nil {
-		n.timer.Stop()
-	}
+	n.armed = 0
 	nodes := n.nodes
 	n.mu.Unlock()
+	select {
+	case n.wake <- struct{}{}:
+	default:
+	}
+	<-n.ended
 	for _, x := range nodes {
 		if x.host != nil {
 			x.host.shut()

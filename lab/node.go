@@ -28,6 +28,8 @@ type node struct {
 	waiting [][]byte  // what the host has sent meanwhile
 	again   uint64    // segments that were sent with something that had been sent before
 	states  map[wire.Flow]tcp.State
+	routes  map[netip.Addr]*node
+	ways    []*way                // from here, in the order in which they were first used
 	sent    map[wire.Flow]seq.Num // the end of what has been sent
 }
 
@@ -47,9 +49,10 @@ func (n *Net) add(name string) *node {
 		net: n, index: i, name: name, random: n.random("rules of " + name),
 		addr4:  netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}),
 		addr6:  netip.AddrFrom16([16]byte{0: 0xfd, 14: byte(i >> 8), 15: byte(i)}),
-		states: map[wire.Flow]tcp.State{}, sent: map[wire.Flow]seq.Num{},
+		routes: map[netip.Addr]*node{}, states: map[wire.Flow]tcp.State{}, sent: map[wire.Flow]seq.Num{},
 	}
 	n.nodes = append(n.nodes, x)
+	n.rejoined()
 	return x
 }
 
@@ -75,6 +78,22 @@ func (x *node) sentBefore(p *Packet) bool {
 // next returns where a packet for an address goes from x: to the host itself where the two are
 // joined, else to the router on the shortest way. nil: there is none.
 func (n *Net) next(x *node, dst netip.Addr) *node {
+	y, ok := x.routes[dst]
+	if !ok {
+		y = n.route(x, dst)
+		x.routes[dst] = y
+	}
+	return y
+}
+
+// rejoined forgets all routes: there is a node or a link more.
+func (n *Net) rejoined() {
+	for _, x := range n.nodes {
+		clear(x.routes)
+	}
+}
+
+func (n *Net) route(x *node, dst netip.Addr) *node {
 	to := n.at(dst)
 	if to == nil || to == x {
 		return nil
