@@ -27,8 +27,7 @@ type Net struct {
 	def      *Link
 	nodes    []*node
 	links    map[[2]*node]*Link // by the first host and the second; nil: as def
-	ways     map[[2]*node]*way
-	busy     []*way // those with something on them, in the order of their hosts
+	busy     []*way             // those with something on them, in the order of their hosts
 	rules    []*Applied
 	cuts     []*Cut
 	pending  []*Packet // sent at this instant, or just before
@@ -435,7 +434,7 @@ func (n *Net) Settle() {
 		n.mu.Unlock()
 		if at == tcp.Never {
 			quiet++
-			time.Sleep(2) // who has been woken by the last packet may send
+			time.Sleep(2 * time.Nanosecond) // who has been woken by the last packet may send
 			continue
 		}
 		quiet = 0

@@ -34,7 +34,6 @@ type Packet struct {
 	parcel   sim.Parcel
 	why      []string // what has befallen it, for the record
 	story    *story
-	id       int // in its story
 }
 
 // parse reads what the packet says.

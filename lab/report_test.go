@@ -95,7 +95,7 @@ func TestHangsOnPurpose(t *testing.T) {
 		}()
 		time.Sleep(time.Second)
 		mu.Lock() // LAB: the one that waits
-		mu.Unlock()
+		defer mu.Unlock()
 	}, lab.Patience(time.Second))
 }
 
