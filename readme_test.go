@@ -11,7 +11,7 @@ import (
 // those with an Output run.
 func TestReadmeProgramsAreExamples(t *testing.T) {
 	var examples [][]string
-	for _, path := range []string{"example_test.go", "example_sim_test.go", "link/tun/example_test.go"} {
+	for _, path := range []string{"example_test.go", "example_sim_test.go", "link/tun/example_test.go", "lab/example_test.go"} {
 		src, err := os.ReadFile(path)
 		if err != nil {
 			t.Fatal(err)

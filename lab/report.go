@@ -9,7 +9,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/vitro-net/vitro/ladder"
 	"github.com/vitro-net/vitro/trace"
 )
 
@@ -31,7 +33,7 @@ func (n *Net) report() {
 	b.WriteString(netstat)
 	for _, s := range n.record.worst(reported) {
 		b.WriteByte('\n')
-		b.WriteString(s.ladder())
+		b.WriteString(s.ladder(ladder.PrintOptions{Times: ladder.TimesAbsolute, Round: time.Microsecond, Why: ladder.WhysClause}))
 	}
 	if file, err := n.capture(); err != nil {
 		fmt.Fprintf(&b, "\nthe packets: %v\n", err)
