@@ -146,7 +146,8 @@ type Config struct {
 	Resolver Resolver
 
 	// Seed, when not 0, makes the Stack reproducible: initial sequence numbers, ports and
-	// secrets follow from it, and anybody who knows it can forge segments. For tests.
+	// secrets follow from it, and anybody who knows it can forge segments; who waits is woken only
+	// when what the same event has brought is sent. For tests.
 	// Default 0: secrets from crypto/rand.
 	Seed uint64
 	// ISN, when set, chooses initial sequence numbers instead of RFC 6528. For tests and
@@ -180,7 +181,7 @@ func (c *Config) host() (host.Config, error) {
 		return host.Config{}, err
 	}
 	var h host.Config
-	h.ElasticSend = c.ElasticSend
+	h.ElasticSend, h.Reproducible = c.ElasticSend, c.Seed != 0
 	s := &h.Stack
 	s.HopLimit, s.PortFirst, s.PortLast, s.Forward = c.HopLimit, c.PortFirst, c.PortLast, c.Forward
 	s.Keys, s.DiscardUnknownAO = c.Keys.Clone(), c.DiscardUnknownAO

@@ -60,13 +60,13 @@ func (s *signals) Signal(sig tcp.Signal) {
 		c.peerClosed = true
 	}
 	if sig&(tcp.SignalReadable|tcp.SignalEstablished|tcp.SignalPeerClosed|tcp.SignalClosed) != 0 {
-		c.rd.wake()
+		c.host.wake(&c.rd)
 	}
 	if sig&(tcp.SignalWritable|tcp.SignalAcked|tcp.SignalClosed) == 0 {
 		return
 	}
 	if c.closed {
-		c.wr.wake() // a Close that lingers
+		c.host.wake(&c.wr) // a Close that lingers
 	}
 	if c.job != nil && !c.filling {
 		c.filling = true

@@ -47,6 +47,27 @@ func (l *lazyGate) wake() {
 	}
 }
 
+// wake wakes all that wait at a gate: at once, or with Config.Reproducible when what there is to send
+// has been sent. Who runs sooner would change what the segments say that are being formed.
+func (h *Host) wake(l *lazyGate) {
+	if h.orderly && l.gate != nil {
+		h.woken = append(h.woken, l.gate)
+		return
+	}
+	l.wake()
+}
+
+// wakeAll wakes those who have waited for that.
+func (h *Host) wakeAll() {
+	for i, g := range h.woken {
+		h.woken[i] = nil
+		if g.waiting > 0 {
+			g.cond.Broadcast()
+		}
+	}
+	h.woken = h.woken[:0]
+}
+
 // expired returns os.ErrDeadlineExceeded when the deadline has passed.
 func (l *lazyGate) expired(h *Host) error {
 	if g := l.gate; g != nil && g.deadline != 0 && g.deadline <= h.now() {

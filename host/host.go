@@ -24,6 +24,10 @@ type Config struct {
 	// bubbles: a program there may write under a mutex (net/http's HTTP/2 client does), and
 	// a goroutine that waits for a mutex keeps the bubble's time from passing.
 	ElasticSend bool
+
+	// Reproducible has those who wait woken only when all has been sent that the same event has
+	// brought, so that it does not depend on the scheduler what stands in the segments. For tests.
+	Reproducible bool
 }
 
 // Host is a stack with a lock, a clock, a timer and links. Make it with New. All methods
@@ -46,6 +50,8 @@ type Host struct {
 	armed   tcp.Time // when timer runs, Never: it does not
 	closed  bool
 	elastic bool
+	orderly bool    // Config.Reproducible
+	woken   []*gate // with that, who is to be woken
 
 	conns     *Conn
 	listeners *Listener
@@ -56,7 +62,7 @@ func New(c Config) *Host {
 	if c.ElasticSend {
 		c.Stack.TCP.SendBuffer = Elastic
 	}
-	h := &Host{core: stack.New(c.Stack), start: time.Now(), armed: tcp.Never, elastic: c.ElasticSend}
+	h := &Host{core: stack.New(c.Stack), start: time.Now(), armed: tcp.Never, elastic: c.ElasticSend, orderly: c.Reproducible}
 	h.batch.Budget = budget
 	h.idle = sync.NewCond(&h.mu)
 	h.ports.Store(new([]*port))

@@ -75,7 +75,7 @@ func (h *Host) Listen(local netip.AddrPort, config ListenConfig) (*Listener, err
 type arrivals Listener
 
 // Signal is called by the stack, under the lock.
-func (a *arrivals) Signal(tcp.Signal) { (*Listener)(a).gate.wake() }
+func (a *arrivals) Signal(tcp.Signal) { a.host.wake(&a.gate) }
 
 // Addr returns the socket.
 func (l *Listener) Addr() netip.AddrPort { return l.local }

@@ -28,6 +28,7 @@ func (h *Host) flush(now tcp.Time) {
 		now = h.transmit(now)
 	}
 	h.arm(now)
+	h.wakeAll()
 }
 
 // transmit is the transmitter: there is one at a time. Whoever finds that there is one

@@ -82,8 +82,7 @@ func (c config) run(t *testing.T, seed uint64, f func(*testing.T, *Net)) {
 		if !c.startAt.IsZero() {
 			time.Sleep(time.Until(c.startAt))
 		}
-		n := newNet(t, c, seed)
-		n.watchdog = d
+		n := newNet(t, c, seed, d)
 		t.Cleanup(n.end)
 		f(t, n)
 	})
@@ -99,7 +98,7 @@ func New(tb testing.TB, opts ...Option) *Net {
 		tb.Fatal("lab: Seeds and StartAt are for Test")
 	}
 	c.bubble = bubbled()
-	n := newNet(tb, c, c.first)
+	n := newNet(tb, c, c.first, nil)
 	tb.Cleanup(n.end)
 	return n
 }

@@ -49,13 +49,14 @@ type way struct {
 	busy     bool // it is among those with something on them
 }
 
-func newNet(tb testing.TB, c config, seed uint64) *Net {
+func newNet(tb testing.TB, c config, seed uint64, watchdog *dog) *Net {
 	n := &Net{
 		tb: tb, config: c, seed: seed, start: time.Now(), armed: tcp.Never, def: new(Link),
 		links: map[[2]*node]*Link{},
 	}
 	n.wake, n.ended = make(chan struct{}, 1), make(chan struct{})
 	n.record.init(n)
+	n.watchdog = watchdog
 	go n.carry()
 	return n
 }

@@ -57,7 +57,7 @@ type zeros struct{}
 
 func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
 
-// The same seed gives the same packets at the same times, another gives others.
+// The same seed gives the same packets at the same times, to the last octet; another gives others.
 func TestSameSeedSamePackets(t *testing.T) {
 	sums := map[string]int{}
 	for range 10 {
@@ -66,8 +66,9 @@ func TestSameSeedSamePackets(t *testing.T) {
 	if len(sums) != 1 {
 		t.Errorf("ten lives of one seed are of %d kinds: %v", len(sums), sums)
 	}
-	lab.Test(t, func(t *testing.T, n *lab.Net) { sums[life(t, n)]++ }, lab.Seed(8))
-	if len(sums) != 2 {
+	other := ""
+	lab.Test(t, func(t *testing.T, n *lab.Net) { other = life(t, n) }, lab.Seed(8))
+	if sums[other] != 0 {
 		t.Errorf("another seed has lived the same life")
 	}
 }
