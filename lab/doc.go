@@ -41,8 +41,7 @@
 //	n.Rule(lab.SYNACK.From("server").Delay(3 * time.Second))
 //
 // [Net.Partition] cuts two hosts off from each other until it is healed. [Host.Crash] takes a host from the network
-// with all its memory, [Host.Restart] brings it back, [Host.Pause] suspends it. A slow receiver is a program
-// that does not read.
+// with all its memory, [Host.Restart] brings it back, [Host.Pause] suspends it. [Slow] makes a receiver slow.
 //
 // # Time
 //
@@ -50,8 +49,8 @@
 // A bubble has rules: what a goroutine in it waits for must be of the bubble. A goroutine that waits for a
 // mutex, for the kernel's network, or for a goroutine outside keeps time from passing; if nothing
 // happens for ten seconds of real time, Test ends the process and names the lines ([Patience]). All
-// goroutines must end when the test does: the hosts are closed then, and whoever reads, writes or
-// accepts gets net.ErrClosed. A bubble begins in the year 2000, before the first day of any certificate
+// goroutines must end within a minute after the test: the hosts are closed then, and whoever reads, writes
+// or accepts gets net.ErrClosed. A bubble begins in the year 2000, before the first day of any certificate
 // of today: [StartAt].
 //
 // In a bubble Write does not wait before 16 MiB are queued, because net/http's HTTP/2 client writes

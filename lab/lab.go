@@ -56,8 +56,9 @@ func configOf(opts []Option) config {
 
 // Test runs f with an empty network in a bubble of [testing/synctest]: time passes only when all
 // goroutines wait, and then at once, so that a minute takes microseconds. When f returns, all hosts are
-// closed; all goroutines that it has started must end then. If the test has failed, the log has the
-// seed, what the hosts have, the ladders of connections that had trouble, and where the packets are.
+// closed, and all goroutines that it has started must end within a minute of the bubble's time. If the
+// test has failed, the log has the seed, what the hosts have, the ladders of connections that had
+// trouble, and where the packets are.
 //
 // f is called within the bubble, and with a T that is synctest's.
 func Test(t *testing.T, f func(*testing.T, *Net), opts ...Option) {
@@ -109,4 +110,10 @@ func (n *Net) end() {
 		n.report()
 	}
 	n.close()
+	if n.config.bubble {
+		time.Sleep(grace) // what sleeps wakes, finds the network gone, and ends
+	}
 }
+
+// grace is how much of a bubble's time the goroutines of a test have to end when the hosts are closed.
+const grace = time.Minute
