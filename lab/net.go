@@ -23,22 +23,23 @@ type Net struct {
 	seed   uint64
 	start  time.Time // tcp.Time 1
 
-	mu       sync.Mutex
-	def      *Link
-	nodes    []*node
-	links    map[[2]*node]*Link // by the first host and the second; nil: as def
-	busy     []*way             // those with something on them, in the order of their hosts
-	rules    []*Applied
-	cuts     []*Cut
-	pending  []*Packet // sent at this instant, or just before
-	turn     uint64
-	armed    tcp.Time // when the carrier wakes by itself
-	wake     chan struct{}
-	ended    chan struct{} // closed by the carrier
-	carrying bool
-	closed   bool
-	record   record
-	watchdog *dog
+	mu           sync.Mutex
+	def          *Link
+	nodes        []*node
+	links        map[[2]*node]*Link // by the first host and the second; nil: as def
+	busy         []*way             // those with something on them, in the order of their hosts
+	rules        []*Applied
+	cuts         []*Cut
+	pending      []*Packet // sent at this instant, or just before
+	due, arrived []*Packet // room for those of a round
+	turn         uint64
+	armed        tcp.Time // when the carrier wakes by itself
+	wake         chan struct{}
+	ended        chan struct{} // closed by the carrier
+	carrying     bool
+	closed       bool
+	record       record
+	watchdog     *dog
 }
 
 // way is one direction of a link.
@@ -291,12 +292,14 @@ func (n *Net) round() bool {
 		n.deliver(to, arrived[i:j])
 		i = j
 	}
+	clear(arrived)
+	n.arrived = arrived
 	return departed || len(arrived) > 0
 }
 
 // depart sends on their way the packets of instants that are over.
 func (n *Net) depart(now tcp.Time) bool {
-	var due []*Packet
+	due := n.due[:0]
 	rest := n.pending[:0]
 	for _, p := range n.pending {
 		if p.at < now {
@@ -308,9 +311,12 @@ func (n *Net) depart(now tcp.Time) bool {
 	clear(n.pending[len(rest):])
 	n.pending = rest
 	slices.SortFunc(due, (*Packet).before)
+	n.due = nil // a packet may be answered at once, by what departs in its turn
 	for _, p := range due {
 		n.launch(now, p)
 	}
+	clear(due)
+	n.due = due
 	return len(due) > 0
 }
 
@@ -362,7 +368,8 @@ func (n *Net) enlist(w *way) {
 }
 
 // arrivals returns what arrives up to now, in the order of the links.
-func (n *Net) arrivals(now tcp.Time) (arrived []*Packet) {
+func (n *Net) arrivals(now tcp.Time) []*Packet {
+	arrived := n.arrived[:0]
 	for i := 0; i < len(n.busy); {
 		w := n.busy[i]
 		for d, ok := w.path.Take(now); ok; d, ok = w.path.Take(now) {
@@ -408,14 +415,17 @@ func (n *Net) deliver(to *node, packets []*Packet) {
 		}
 		return
 	}
-	batch := make([]wire.Packet, len(packets))
-	for i, p := range packets {
-		batch[i] = wire.Packet{Buf: p.parcel.Bytes}
+	batch := to.batch[:0]
+	for _, p := range packets {
+		batch = append(batch, wire.Packet{Buf: p.parcel.Bytes})
 	}
+	to.batch = nil // it is the host's until it has returned
 	receive := to.receive
 	n.mu.Unlock()
 	receive(batch)
 	n.mu.Lock()
+	clear(batch)
+	to.batch = batch
 }
 
 // lose notes that a packet does not arrive.

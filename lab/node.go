@@ -22,11 +22,12 @@ type node struct {
 	router       bool // it passes on what is for others
 
 	receive func([]wire.Packet)
-	down    bool      // nothing gets in or out
-	paused  bool      // what comes waits
-	held    []*Packet // and is here
-	waiting [][]byte  // what the host has sent meanwhile
-	again   uint64    // segments that were sent with something that had been sent before
+	batch   []wire.Packet // room for what it gets
+	down    bool          // nothing gets in or out
+	paused  bool          // what comes waits
+	held    []*Packet     // and is here
+	waiting [][]byte      // what the host has sent meanwhile
+	again   uint64        // segments that were sent with something that had been sent before
 	states  map[wire.Flow]tcp.State
 	routes  map[netip.Addr]*node
 	ways    []*way                // from here, in the order in which they were first used
