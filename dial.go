@@ -14,8 +14,8 @@ import (
 
 // Dial connects to an address. The network is "tcp", "tcp4" or "tcp6". An address without
 // a host, as in ":80", means the Stack itself. A host that is no literal address and not
-// "localhost" is looked up by Config.Resolver; where it has several addresses they are
-// tried in turn. Keep-alives are on, as with package net; see [Dialer].
+// "localhost" is looked up by Config.Resolver; where it has several addresses they race, as
+// Dialer.FallbackDelay says. Keep-alives are on, as with package net; see [Dialer].
 //
 // Errors are *net.OpError. errors.Is finds ECONNREFUSED, ETIMEDOUT after Config.SynTimeout,
 // ENETUNREACH where no route leads, EHOSTUNREACH and others that an ICMP message has brought,
@@ -59,6 +59,14 @@ type Dialer struct {
 	// Stack's own gives EADDRNOTAVAIL, one in use EADDRINUSE; a loopback address reaches the
 	// Stack alone, and from there any other address gives EINVAL.
 	LocalAddr net.Addr
+	// FallbackDelay is how long a name's address is tried alone, before the next is tried beside it:
+	// the Connection Attempt Delay of Happy Eyeballs (RFC 8305 section 5). An attempt that fails
+	// lets the next go at once, the first connection that is established is taken, and the other
+	// attempts are given up. The addresses are tried in the Resolver's order, but the families take
+	// turns, also where package net tries those of one family in sequence. Default 250 ms, at
+	// least 10 ms. Negative, and where LocalAddr has a port: one after another, in the Resolver's
+	// order, each for its share of the time that is left.
+	FallbackDelay time.Duration
 	// KeepAlive and KeepAliveConfig are those of [net.Dialer]: keep-alive is on, after 15 s,
 	// unless KeepAlive is negative.
 	KeepAlive       time.Duration
@@ -134,6 +142,9 @@ func (d *Dialer) dial(ctx context.Context, network, address string, open opening
 	if addrs = sameFamily(addrs, local.Addr()); len(addrs) == 0 {
 		return nil, &net.OpError{Op: "dial", Net: network, Err: &net.AddrError{Err: "no suitable address found", Addr: address}}
 	}
+	if len(addrs) > 1 && d.FallbackDelay >= 0 && local.Port() == 0 {
+		return d.race(ctx, network, local, interleave(addrs), open)
+	}
 	return d.dialEach(ctx, network, local, addrs, open)
 }
 
@@ -195,11 +206,25 @@ func sameFamily(addrs []netip.AddrPort, local netip.Addr) []netip.AddrPort {
 	return same
 }
 
+// config is what the host is told.
+func (d *Dialer) config() host.DialConfig {
+	keep := initialKeepAlive(d.KeepAlive, d.KeepAliveConfig)
+	return host.DialConfig{KeepAlive: keepAlive(keep, host.KeepAlive{}), Keys: d.Keys, Congestion: d.Congestion, Report: d.Report}
+}
+
+// fail is the error of Dial. begun: there was time for an attempt.
+func (d *Dialer) fail(network string, remote netip.AddrPort, err error, begun bool) error {
+	why := cause(d.call(err), err)
+	if _, late := why.(timedOut); late { //nolint:errorlint // cause has just made it
+		why = timedOut{waited: begun}
+	}
+	return &net.OpError{Op: "dial", Net: network, Source: d.source(), Addr: net.TCPAddrFromAddrPort(remote), Err: why}
+}
+
 // dialEach tries the addresses in turn, each for its share of the time that is left. The
 // error is that of the first, as with package net.
 func (d *Dialer) dialEach(ctx context.Context, network string, local netip.AddrPort, addrs []netip.AddrPort, open opening) (*Conn, error) {
-	keep := initialKeepAlive(d.KeepAlive, d.KeepAliveConfig)
-	config := host.DialConfig{KeepAlive: keepAlive(keep, host.KeepAlive{}), Keys: d.Keys, Congestion: d.Congestion, Report: d.Report}
+	config := d.config()
 	var first error
 	for i, remote := range addrs {
 		begun := ctx.Err() == nil
@@ -208,11 +233,7 @@ func (d *Dialer) dialEach(ctx context.Context, network string, local netip.AddrP
 			return &Conn{c: c, network: network}, nil
 		}
 		if first == nil {
-			why := cause(d.call(err), err)
-			if _, late := why.(timedOut); late { //nolint:errorlint // cause has just made it
-				why = timedOut{waited: begun}
-			}
-			first = &net.OpError{Op: "dial", Net: network, Source: d.source(), Addr: net.TCPAddrFromAddrPort(remote), Err: why}
+			first = d.fail(network, remote, err, begun)
 		}
 		if ctx.Err() != nil {
 			break
@@ -237,23 +258,23 @@ func (d *Dialer) dialOne(ctx context.Context, local, remote netip.AddrPort, conf
 	if err != nil {
 		return nil, err
 	}
-	if err := writeRest(ctx, c, open.data[n:]); err != nil {
+	return writeRest(ctx, c, open.data[n:])
+}
+
+// writeRest writes what the send buffer has had no room for, until ctx ends.
+func writeRest(ctx context.Context, c *host.Conn, rest []byte) (*host.Conn, error) {
+	if len(rest) == 0 {
+		return c, nil
+	}
+	stop := context.AfterFunc(ctx, func() { _ = c.SetWriteDeadline(time.Unix(1, 0)) })
+	_, err := c.Write(rest)
+	if !stop() {
+		err = ctx.Err()
+	}
+	if err != nil {
 		_ = c.SetLinger(0)
 		_ = c.Close()
 		return nil, err
 	}
 	return c, nil
-}
-
-// writeRest writes what the send buffer has had no room for, until ctx ends.
-func writeRest(ctx context.Context, c *host.Conn, rest []byte) error {
-	if len(rest) == 0 {
-		return nil
-	}
-	stop := context.AfterFunc(ctx, func() { _ = c.SetWriteDeadline(time.Unix(1, 0)) })
-	_, err := c.Write(rest)
-	if !stop() {
-		return ctx.Err()
-	}
-	return err
 }

@@ -46,17 +46,10 @@ func (h *Host) dial(ctx context.Context, local, remote netip.AddrPort, config Di
 		return nil, 0, ErrClosed
 	}
 	now := h.now()
-	c := h.newConn()
-	c.keepAlive, c.report = config.KeepAlive, config.Report
-	opts := config.KeepAlive.options()
-	opts.Watcher, opts.FastOpen = (*signals)(c), fast
-	opts.Keys, opts.Congestion = config.Keys, config.Congestion
-	core, err := h.core.Dial(now, local, remote, opts)
+	c, n, err := h.attempt(now, local, remote, config, fast, data)
 	if err != nil {
-		return nil, 0, errno(err, tcp.SoftError{})
+		return nil, 0, err
 	}
-	h.adopt(c, core)
-	n, _ := core.Send(now, data) // in SYN-SENT there is no error
 	if ctx.Done() != nil {
 		stop := context.AfterFunc(ctx, func() {
 			h.mu.Lock()
@@ -68,33 +61,62 @@ func (h *Host) dial(ctx context.Context, local, remote netip.AddrPort, config Di
 	h.flush(now)
 	if err := c.connected(ctx); err != nil {
 		now := h.now()
-		c.closed = true
-		_ = core.Abort(now) // it may have ended by itself
-		c.release(now)
+		c.abandon(now)
 		h.flush(now)
 		return nil, 0, err
 	}
 	return c, n, nil
 }
 
+// attempt begins to connect. What there is to send the caller flushes.
+func (h *Host) attempt(now tcp.Time, local, remote netip.AddrPort, config DialConfig, fast bool, data []byte) (*Conn, int, error) {
+	c := h.newConn()
+	c.keepAlive, c.report = config.KeepAlive, config.Report
+	opts := config.KeepAlive.options()
+	opts.Watcher, opts.FastOpen = (*signals)(c), fast
+	opts.Keys, opts.Congestion = config.Keys, config.Congestion
+	core, err := h.core.Dial(now, local, remote, opts)
+	if err != nil {
+		return nil, 0, errno(err, tcp.SoftError{})
+	}
+	h.adopt(c, core)
+	n, _ := core.Send(now, data) // in SYN-SENT there is no error
+	return c, n, nil
+}
+
+// abandon ends an attempt that nobody wants any more, or that has failed.
+func (c *Conn) abandon(now tcp.Time) {
+	c.closed = true
+	_ = c.core.Abort(now) // it may have ended by itself
+	c.release(now)
+}
+
 // connected waits until the connection is established.
 func (c *Conn) connected(ctx context.Context) error {
 	for {
-		switch {
-		case c.established:
-			return nil
-		case c.host.closed:
-			return ErrClosed
-		case c.core.State() == tcp.Closed:
-			err := c.core.Err()
-			if err == nil {
-				err = tcp.ErrReset
-			}
-			return errno(err, c.core.SoftError())
+		if done, err := c.outcome(); done {
+			return err
 		}
 		if err := ctx.Err(); err != nil {
 			return err
 		}
 		c.rd.wait(c.host)
 	}
+}
+
+// outcome reports whether an attempt has come to its end, and with which error.
+func (c *Conn) outcome() (done bool, err error) {
+	switch {
+	case c.established:
+		return true, nil
+	case c.host.closed:
+		return true, ErrClosed
+	case c.core.State() == tcp.Closed:
+		err := c.core.Err()
+		if err == nil {
+			err = tcp.ErrReset
+		}
+		return true, errno(err, c.core.SoftError())
+	}
+	return false, nil
 }
