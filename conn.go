@@ -69,6 +69,30 @@ func (c *Conn) Write(p []byte) (int, error) {
 	return n, err
 }
 
+// WriteBuffers writes the pieces of v, and consumes them, as v.WriteTo does to a *net.TCPConn by
+// writev: all that there is room for is queued before anything is sent, so that small pieces share
+// segments. v.WriteTo itself, and io.Copy, do not come here but call Write for each piece: the method
+// that they look for has a name that only types of package net can have. ReadFrom(v) comes near it,
+// with one copy more.
+func (c *Conn) WriteBuffers(v *net.Buffers) (int64, error) {
+	if !c.ok() {
+		return 0, syscall.EINVAL
+	}
+	n, err := c.c.WriteBuffers(*v)
+	for left := n; len(*v) > 0; *v = (*v)[1:] {
+		if size := int64(len((*v)[0])); left < size {
+			(*v)[0] = (*v)[0][left:]
+			break
+		}
+		left -= int64(len((*v)[0]))
+		(*v)[0] = nil
+	}
+	if err != nil {
+		err = c.fail("writev", "writev", err)
+	}
+	return n, err
+}
+
 // WriteUrgent is Write with the URGENT flag: the urgent pointer points to the octet after
 // p (RFC 9293 section 3.8.5, MUST-30). New programs should not use it (SHLD-13).
 func (c *Conn) WriteUrgent(p []byte) (int, error) {
@@ -132,8 +156,8 @@ func (c *Conn) Close() error {
 	return nil
 }
 
-// CloseRead says that this end reads no more: Read returns io.EOF, and what arrives is
-// acknowledged and thrown away.
+// CloseRead says that this end reads no more: Read returns io.EOF, and what arrives, or has arrived,
+// is acknowledged and thrown away. So the peer is never kept waiting; Linux would let Read go on.
 func (c *Conn) CloseRead() error { return c.do("close", "shutdown", (*host.Conn).CloseRead) }
 
 // CloseWrite says that this end has no more to send: a FIN follows what is queued, and
@@ -200,9 +224,12 @@ func (c *Conn) SetKeepAlive(on bool) error {
 }
 
 // SetKeepAlivePeriod sets how long the connection is idle before the first probe. 0:
-// 15 s; negative: no change.
+// 15 s; negative: no change; more than 32767 s: EINVAL, as with Linux.
 func (c *Conn) SetKeepAlivePeriod(d time.Duration) error {
 	return c.set(func(h *host.Conn) error {
+		if !keepAliveFits(net.KeepAliveConfig{Idle: d}) {
+			return syscall.EINVAL
+		}
 		k := h.KeepAlive()
 		k.Idle = keepAliveTime(d, k.Idle)
 		return h.SetKeepAlive(k)
@@ -210,11 +237,17 @@ func (c *Conn) SetKeepAlivePeriod(d time.Duration) error {
 }
 
 // SetKeepAliveConfig sets all about keep-alive probes. As with package net 0 is 15 s, 15 s and
-// 9 probes, and what is negative stays as it is. The connection ends with ETIMEDOUT when no
+// 9 probes, what is negative stays as it is, and more than 32767 s, or 127 probes, gives EINVAL, as
+// Linux does. The connection ends with ETIMEDOUT when no
 // probe has been answered; with Config.UserTimeoutOption not before its user timeout (RFC 5482
 // section 4.2).
 func (c *Conn) SetKeepAliveConfig(config net.KeepAliveConfig) error {
-	return c.set(func(h *host.Conn) error { return h.SetKeepAlive(keepAlive(config, h.KeepAlive())) })
+	return c.set(func(h *host.Conn) error {
+		if !keepAliveFits(config) {
+			return syscall.EINVAL
+		}
+		return h.SetKeepAlive(keepAlive(config, h.KeepAlive()))
+	})
 }
 
 // SetReadBuffer sets how many octets of what arrives the connection holds at most: the

@@ -135,12 +135,12 @@ func (d *Dialer) dial(ctx context.Context, network, address string, open opening
 	if err != nil {
 		return nil, &net.OpError{Op: "dial", Net: network, Err: err}
 	}
-	local, err := d.local(addrs[0])
+	local, err := d.local()
 	if err != nil {
 		return nil, &net.OpError{Op: "dial", Net: network, Err: err}
 	}
 	if addrs = sameFamily(addrs, local.Addr()); len(addrs) == 0 {
-		return nil, &net.OpError{Op: "dial", Net: network, Err: &net.AddrError{Err: "no suitable address found", Addr: address}}
+		return nil, &net.OpError{Op: "dial", Net: network, Err: &net.AddrError{Err: "no suitable address found", Addr: d.LocalAddr.String()}}
 	}
 	if len(addrs) > 1 && d.FallbackDelay >= 0 && local.Port() == 0 {
 		return d.race(ctx, network, local, interleave(addrs), open)
@@ -159,20 +159,23 @@ func (d *Dialer) deadline(now time.Time) time.Time {
 	return at
 }
 
-// local returns the socket to dial remote from.
-func (d *Dialer) local(remote netip.AddrPort) (netip.AddrPort, error) {
+// local returns the socket to dial from. The unspecified address of either family is any.
+func (d *Dialer) local() (netip.AddrPort, error) {
 	if d.LocalAddr == nil {
 		return netip.AddrPort{}, nil
 	}
 	a, ok := d.LocalAddr.(*net.TCPAddr)
 	if !ok {
-		return netip.AddrPort{}, &net.AddrError{Err: "mismatched local address type", Addr: remote.String()}
+		return netip.AddrPort{}, &net.AddrError{Err: "mismatched local address type", Addr: d.LocalAddr.String()}
 	}
 	if a == nil {
 		return netip.AddrPort{}, nil
 	}
 	ip, _ := netip.AddrFromSlice(a.IP)
-	return netip.AddrPortFrom(ip.Unmap(), uint16(a.Port)), nil
+	if ip = ip.Unmap(); ip.IsUnspecified() {
+		ip = netip.Addr{}
+	}
+	return netip.AddrPortFrom(ip, uint16(a.Port)), nil
 }
 
 // source is LocalAddr for an error: a nil *net.TCPAddr must not become a net.Addr.
@@ -199,7 +202,7 @@ func sameFamily(addrs []netip.AddrPort, local netip.Addr) []netip.AddrPort {
 	}
 	var same []netip.AddrPort
 	for _, a := range addrs {
-		if a.Addr().Is4() == local.Is4() {
+		if !a.Addr().IsValid() || a.Addr().Is4() == local.Is4() {
 			same = append(same, a)
 		}
 	}
@@ -228,7 +231,7 @@ func (d *Dialer) dialEach(ctx context.Context, network string, local netip.AddrP
 	var first error
 	for i, remote := range addrs {
 		begun := ctx.Err() == nil
-		c, err := d.dialOne(ctx, local, remote, config, len(addrs)-i, open)
+		c, err := d.dialOne(ctx, local, self(remote, network == "tcp6" || local.Addr().Is6()), config, len(addrs)-i, open)
 		if err == nil {
 			return &Conn{c: c, network: network}, nil
 		}
@@ -247,9 +250,11 @@ func (d *Dialer) dialEach(ctx context.Context, network string, local netip.AddrP
 func (d *Dialer) dialOne(ctx context.Context, local, remote netip.AddrPort, config host.DialConfig, left int, open opening) (*host.Conn, error) {
 	if at, ok := ctx.Deadline(); ok && left > 1 {
 		t := time.Until(at)
-		share, cancel := context.WithTimeout(ctx, min(max(t/time.Duration(left), 2*time.Second), t))
-		defer cancel()
-		ctx = share
+		if share := max(t/time.Duration(left), 2*time.Second); share < t {
+			sub, cancel := context.WithTimeout(ctx, share)
+			defer cancel()
+			ctx = sub
+		}
 	}
 	if !open.fast {
 		return d.Stack.host.Dial(ctx, local, remote, config)

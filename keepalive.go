@@ -14,6 +14,8 @@ import (
 const (
 	defaultKeepAliveTime  = 15 * time.Second
 	defaultKeepAliveCount = 9
+	maxKeepAliveTime      = 32767 * time.Second // as Linux's
+	maxKeepAliveCount     = 127
 )
 
 // initialKeepAlive is what a new connection has, by the fields of net.Dialer and
@@ -41,6 +43,11 @@ func keepAlive(config net.KeepAliveConfig, was host.KeepAlive) host.KeepAlive {
 		k.Count = config.Count
 	}
 	return k
+}
+
+// keepAliveFits reports whether Linux would take it.
+func keepAliveFits(config net.KeepAliveConfig) bool {
+	return config.Idle <= maxKeepAliveTime && config.Interval <= maxKeepAliveTime && config.Count <= maxKeepAliveCount
 }
 
 func keepAliveTime(d, was time.Duration) time.Duration {

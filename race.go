@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/vitro-net/vitro/host"
@@ -28,6 +29,10 @@ func (d *Dialer) race(ctx context.Context, network string, local netip.AddrPort,
 
 func (d *Dialer) raceHosts(ctx context.Context, local netip.AddrPort, addrs []netip.AddrPort, open opening) (*host.Conn, error) {
 	delay := cmp.Or(d.FallbackDelay, attemptDelay)
+	addrs = slices.Clone(addrs)
+	for i, a := range addrs {
+		addrs[i] = self(a, false)
+	}
 	if !open.fast {
 		return d.Stack.host.DialFirst(ctx, local, addrs, delay, d.config())
 	}

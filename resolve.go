@@ -7,8 +7,8 @@ import (
 	"net/netip"
 )
 
-// resolve turns what Dial and Listen are given into sockets, at least one. Its errors are
-// those of package net for the same fault.
+// resolve turns what Dial and Listen are given into sockets, at least one; what Dial is given without
+// a host has no address (see self). Its errors are those of package net for the same fault.
 func (s *Stack) resolve(ctx context.Context, network, address string, listen bool) ([]netip.AddrPort, error) {
 	switch network {
 	case "tcp", "tcp4", "tcp6":
@@ -37,7 +37,7 @@ func (s *Stack) resolve(ctx context.Context, network, address string, listen boo
 	}
 	var addrs []netip.AddrPort
 	for _, ip := range ips {
-		if ip = ip.Unmap(); ip.Is4() && network != "tcp6" || ip.Is6() && network != "tcp4" {
+		if ip = ip.Unmap(); !ip.IsValid() || ip.Is4() && network != "tcp6" || ip.Is6() && network != "tcp4" {
 			addrs = append(addrs, netip.AddrPortFrom(ip, uint16(port)))
 		}
 	}
@@ -58,8 +58,9 @@ var (
 // resolveHost returns the addresses of a host's name, in the order to try them.
 func (s *Stack) resolveHost(ctx context.Context, network, name string, listen bool) ([]netip.Addr, error) {
 	switch {
-	case name == "" && !listen, name == "localhost":
-		// An empty host is this one, as with net.Dial; RFC 6761 section 6.3.
+	case name == "" && !listen:
+		return []netip.Addr{{}}, nil
+	case name == "localhost": // RFC 6761 section 6.3
 		return []netip.Addr{loopback4, loopback6}, nil
 	case name == "" && network == "tcp4":
 		return []netip.Addr{netip.IPv4Unspecified()}, nil
@@ -73,10 +74,6 @@ func (s *Stack) resolveHost(ctx context.Context, network, name string, listen bo
 		case ip.Zone() != "":
 			// A zone names an interface; here a link is chosen by its addresses and routes.
 			return nil, &net.AddrError{Err: "address with a zone", Addr: name}
-		case ip.IsUnspecified() && !listen && ip.Is4():
-			return []netip.Addr{loopback4}, nil
-		case ip.IsUnspecified() && !listen:
-			return []netip.Addr{loopback6}, nil
 		}
 		return []netip.Addr{ip}, nil
 	}
@@ -85,4 +82,17 @@ func (s *Stack) resolveHost(ctx context.Context, network, name string, listen bo
 	}
 	family := map[string]string{"tcp": "ip", "tcp4": "ip4", "tcp6": "ip6"}[network]
 	return s.resolver.LookupNetIP(ctx, family, name)
+}
+
+// self returns the socket to dial for one that has no address or an unspecified one, which means this
+// host, as with net.Dial on Linux. six says of which family it is where there is no address.
+func self(remote netip.AddrPort, six bool) netip.AddrPort {
+	ip := remote.Addr()
+	switch {
+	case ip == netip.IPv6Unspecified(), !ip.IsValid() && six:
+		return netip.AddrPortFrom(loopback6, remote.Port())
+	case ip == netip.IPv4Unspecified(), !ip.IsValid():
+		return netip.AddrPortFrom(loopback4, remote.Port())
+	}
+	return remote
 }

@@ -137,23 +137,64 @@ func (c *Conn) write(p []byte, urgent bool) (int, error) {
 	h := c.host
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for c.writing {
-		if err := c.mayWrite(); err != nil {
-			return 0, err
-		}
-		c.wr.wait(h)
-	}
-	if err := c.mayWrite(); err != nil {
+	if err := c.turn(); err != nil {
 		return 0, err
 	}
 	now := h.now()
 	n, err := c.send(now, p, urgent)
-	if err != nil || n == len(p) {
-		h.flush(now)
-		return n, err
+	if err == nil && n < len(p) {
+		m, err := c.writeRest(now, p[n:], urgent)
+		return n + m, err
 	}
+	h.flush(now)
+	return n, err
+}
+
+// WriteBuffers is Write of several pieces, as writev: all that there is room for is queued before
+// anything is sent, so that small ones share segments. It returns how much was queued.
+func (c *Conn) WriteBuffers(pieces [][]byte) (int64, error) {
+	h := c.host
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if err := c.turn(); err != nil {
+		return 0, err
+	}
+	now := h.now()
+	var sum int64
+	for _, p := range pieces {
+		n, err := c.send(now, p, false)
+		sum += int64(n)
+		if err == nil && n < len(p) {
+			n, err = c.writeRest(now, p[n:], false)
+			sum += int64(n)
+			now = h.now()
+		}
+		if err != nil {
+			h.flush(now)
+			return sum, err
+		}
+	}
+	h.flush(now)
+	return sum, nil
+}
+
+// turn waits until no other Write is at work.
+func (c *Conn) turn() error {
+	for c.writing {
+		if err := c.mayWrite(); err != nil {
+			return err
+		}
+		c.wr.wait(c.host)
+	}
+	return c.mayWrite()
+}
+
+// writeRest queues, as room comes, what there has been none for, and returns how much of it. Nobody
+// else's octets get between, and what stands in the queue is flushed.
+func (c *Conn) writeRest(now tcp.Time, p []byte, urgent bool) (int, error) {
+	h := c.host
 	j := h.newJob()
-	j.rest, j.urgent = p[n:], urgent
+	j.rest, j.urgent = p, urgent
 	c.writing, c.job = true, j
 	h.flush(now)
 	for len(j.rest) > 0 && j.err == nil {
@@ -161,7 +202,7 @@ func (c *Conn) write(p []byte, urgent bool) (int, error) {
 			c.wr.wait(h)
 		}
 	}
-	n, err = len(p)-len(j.rest), j.err
+	n, err := len(p)-len(j.rest), j.err
 	c.writing, c.job = false, nil
 	h.freeJob(j)
 	c.wr.wake() // the next Write

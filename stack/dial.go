@@ -20,6 +20,8 @@ func (s *Stack) Dial(now tcp.Time, local, remote netip.AddrPort, opts ConnOption
 	switch {
 	case !remote.Addr().IsValid():
 		return nil, ErrInvalidAddr
+	case s.isForeign(local.Addr()): // what is wrong with our own socket is told first, as bind comes before connect
+		return nil, ErrAddrNotAvailable
 	case flow.Remote.IsUnspecified() || flow.RemotePort == 0:
 		return nil, tcp.ErrUnspecified
 	case flow.Remote.IsMulticast() || s.isBroadcast(&flow.Remote): // MUST-46
@@ -68,6 +70,15 @@ func (s *Stack) Dial(now tcp.Time, local, remote netip.AddrPort, opts ConnOption
 	return c, nil
 }
 
+// isForeign reports whether an address to dial from is none of ours.
+func (s *Stack) isForeign(asked netip.Addr) bool {
+	if !asked.IsValid() || asked.IsUnspecified() {
+		return false
+	}
+	a := wire.AddrFrom(asked)
+	return !s.isOwn(&a)
+}
+
 // available reports whether a connection may have both sockets of flow.
 func (s *Stack) available(now tcp.Time, flow *wire.Flow) bool {
 	if s.conns[*flow] != nil {
@@ -87,8 +98,6 @@ func (s *Stack) chooseLocal(n *netif, asked netip.Addr, flow *wire.Flow) error {
 		switch {
 		case flow.Local.Is4() != flow.Remote.Is4():
 			return ErrInvalidAddr
-		case !s.isOwn(&flow.Local):
-			return ErrAddrNotAvailable
 		case s.between(&flow.Local, &flow.Remote) == nil:
 			// As Linux answers for IPv4. For ::1 it sends the SYN, and nobody answers it.
 			return ErrInvalidAddr
