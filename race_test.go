@@ -146,6 +146,7 @@ func (e *eyes) wantTried(t *testing.T, want ...attempt) {
 // have arrived.
 func (e *eyes) wantOnly(t *testing.T, c *vitro.Conn) {
 	t.Helper()
+	synctest.Wait() // for who is about to send
 	want := 0
 	if c != nil {
 		want = 1
@@ -161,8 +162,10 @@ func (e *eyes) wantOnly(t *testing.T, c *vitro.Conn) {
 	if got := slices.DeleteFunc(e.b.Connections(), listens); len(got) != want {
 		t.Errorf("the peer has %d connections; want %d: %v", len(got), want, got)
 	}
+	synctest.Wait()
 	sent := e.sent
 	time.Sleep(time.Hour)
+	synctest.Wait()
 	if e.sent != sent {
 		t.Errorf("%d packets after the race", e.sent-sent)
 	}
