@@ -26,9 +26,9 @@ type Host struct {
 	lives uint64
 }
 
-// Host makes a host, with addresses of its own, which knows all hosts by their names. It has the
-// defaults of [vitro.Config], or the Config that is given; Seed, Resolver and ElasticSend, where they
-// are not set, are the Net's. [Strict] says more of ElasticSend.
+// Host makes a host, with addresses of its own, which knows all hosts by their names ([DualStack]
+// says by which addresses). It has the defaults of [vitro.Config], or the Config that is given; Seed,
+// Resolver and ElasticSend, where they are not set, are the Net's. [Strict] says more of ElasticSend.
 func (n *Net) Host(name string, config ...vitro.Config) *Host {
 	n.tb.Helper()
 	return n.newHost(name, false, config)
@@ -55,7 +55,7 @@ func (n *Net) newHost(name string, router bool, config []vitro.Config) *Host {
 	c.Forward = c.Forward || router
 	c.ElasticSend = c.ElasticSend || !n.config.strict && n.config.bubble
 	if c.Resolver == nil {
-		c.Resolver = names4and6{n}
+		c.Resolver = hostNames{n}
 	}
 	n.mu.Lock()
 	x.host, x.router = h, c.Forward
@@ -235,11 +235,11 @@ func (n *Net) Netstat() string {
 	return b.String()
 }
 
-// names4and6 resolves the names of hosts.
-type names4and6 struct{ net *Net }
+// hostNames resolves the names of hosts.
+type hostNames struct{ net *Net }
 
 // LookupNetIP returns the addresses of a host, as net.Resolver does.
-func (r names4and6) LookupNetIP(_ context.Context, network, name string) ([]netip.Addr, error) {
+func (r hostNames) LookupNetIP(_ context.Context, network, name string) ([]netip.Addr, error) {
 	n := r.net
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -247,14 +247,13 @@ func (r names4and6) LookupNetIP(_ context.Context, network, name string) ([]neti
 		if x.name != strings.TrimSuffix(name, ".") {
 			continue
 		}
-		var list []netip.Addr
-		if network != "ip6" {
-			list = append(list, x.addr4)
+		switch {
+		case network == "ip6":
+			return []netip.Addr{x.addr6}, nil
+		case network == "ip" && n.config.dual:
+			return []netip.Addr{x.addr6, x.addr4}, nil
 		}
-		if network != "ip4" {
-			list = append(list, x.addr6)
-		}
-		return list, nil
+		return []netip.Addr{x.addr4}, nil
 	}
 	return nil, &net.DNSError{Err: "no such host", Name: name, IsNotFound: true}
 }

@@ -15,6 +15,7 @@ var seedFlag = flag.Uint64("lab.seed", 0, "run the tests of package lab with thi
 type config struct {
 	bubble   bool
 	strict   bool
+	dual     bool
 	first    uint64
 	seeds    int
 	startAt  time.Time
@@ -38,6 +39,11 @@ func StartAt(t time.Time) Option { return func(c *config) { c.startAt = t } }
 // waits only beyond 16 MiB ([vitro.Config.ElasticSend]), since a program that writes while it holds a
 // mutex for which another waits stops the bubble's time.
 func Strict() Option { return func(c *config) { c.strict = true } }
+
+// DualStack has names of hosts mean both addresses, the IPv6 address first, so that dialing them is a
+// race of the families (RFC 8305, [vitro.Dialer].FallbackDelay). Without it a name is the IPv4 address,
+// but for the networks tcp6 and udp6, so that the second SYN is what has become of the first.
+func DualStack() Option { return func(c *config) { c.dual = true } }
 
 // Patience is how long of real time nothing may happen in a bubble, before Test takes it for hung and
 // says where. Default 10 s; negative: for ever.
