@@ -168,8 +168,8 @@ type Config struct {
 	TraceFault func(now tcp.Time, packet []byte, fault wire.Fault)
 }
 
-// Resolver turns a host name into addresses. network is "ip", "ip4" or "ip6". Errors
-// should be *net.DNSError. *net.Resolver is a Resolver, one that asks the operating
+// Resolver turns a host name into addresses, in the order to try them. network is "ip", "ip4" or "ip6".
+// It returns when ctx ends, for Dial waits for it. Errors should be *net.DNSError. *net.Resolver is a Resolver, one that asks the operating
 // system's network.
 type Resolver interface {
 	LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error)
