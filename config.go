@@ -169,8 +169,8 @@ type Config struct {
 }
 
 // Resolver turns a host name into addresses, in the order to try them. network is "ip", "ip4" or "ip6".
-// It returns when ctx ends, for Dial waits for it. Errors should be *net.DNSError. *net.Resolver is a Resolver, one that asks the operating
-// system's network.
+// It returns when ctx ends, for Dial waits for it. Errors should be *net.DNSError. *net.Resolver is a
+// Resolver, one that asks the operating system's network.
 type Resolver interface {
 	LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error)
 }

@@ -348,6 +348,34 @@ func TestRaceEnds(t *testing.T) {
 	})
 }
 
+// askedNames is a Resolver that waits until its context ends, and says so as *net.Resolver does.
+type askedNames struct{}
+
+func (askedNames) LookupNetIP(ctx context.Context, _, name string) ([]netip.Addr, error) {
+	<-ctx.Done()
+	return nil, &net.DNSError{Err: "operation was canceled", Name: name, UnwrapErr: ctx.Err()}
+}
+
+// A context that ends while a name is looked up ends Dial, with net's text.
+func TestDialContextEndsTheLookup(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, err := vitro.New(vitro.Config{Resolver: askedNames{}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		ctx, cancel := context.WithCancel(t.Context())
+		later(time.Second, cancel)
+		err = takes(t, "Dial", time.Second, func() error {
+			_, err := s.DialContext(ctx, "tcp", "server:80")
+			return err
+		})
+		if !errors.Is(err, context.Canceled) || err.Error() != "dial tcp: lookup server: operation was canceled" {
+			t.Errorf("Dial: %v", err)
+		}
+	})
+}
+
 // A race with TCP Fast Open: what was queued for the losers is not sent to the winner twice.
 func TestRaceFastOpen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
