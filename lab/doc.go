@@ -18,7 +18,8 @@
 //
 // What net.Pipe never does happens here: a SYN is lost, text comes in pieces, a peer half-closes,
 // resets, vanishes and comes back without its memory, a NAT forgets, a network is cut in two. A minute
-// of waiting takes microseconds, nothing needs root, and no port of the machine is used.
+// of waiting takes microseconds, nothing needs root, and no port of the machine is used. docs/what-breaks.md
+// has ten programs that pass their tests over net.Pipe and fail them here, each mended.
 //
 // # Hosts and links
 //
@@ -26,7 +27,8 @@
 // Dial, DialContext and Listen are what programs take; [Host.Stack] has all else that vitro can. Each two
 // hosts are joined by a link of their own, which [Net.Default] describes for all and [Net.Link] for one pair:
 // delay, jitter, rate and queue, loss alone and in bursts, reordering, duplication, corruption, MTU,
-// blackouts. A link may be changed while packets are on it. [Net.Router] and [Net.NAT] make what stands
+// blackouts. Over a link without a Rate what is written at once arrives at once, and is read in one
+// piece; with one it comes segment by segment. A link may be changed while packets are on it. [Net.Router] and [Net.NAT] make what stands
 // between: whoever has a link to a router, or is behind a NAT, reaches the others by it alone.
 //
 // # Faults

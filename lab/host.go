@@ -168,11 +168,14 @@ func (h *Host) Netstat() string {
 func (h *Host) Crash() {
 	n := h.net
 	n.mu.Lock()
+	down := h.node.down
 	h.node.down = true
 	h.node.held, h.node.waiting = nil, nil
 	clear(h.node.states)
 	clear(h.node.sent)
-	n.record.note(h.node, "crash")
+	if !down {
+		n.record.crash(h.node)
+	}
 	n.mu.Unlock()
 	_ = h.Stack().Close()
 }
@@ -183,8 +186,8 @@ func (h *Host) Restart() {
 	h.net.tb.Helper()
 	h.Crash()
 	h.net.mu.Lock()
-	clear(h.node.states) // closing has changed them
 	h.node.down, h.node.paused = false, false
+	h.net.record.note(h.node, "restart")
 	h.net.mu.Unlock()
 	h.boot()
 }

@@ -152,10 +152,26 @@ func (r *record) note(x *node, text string) {
 	}
 }
 
+// crash notes that a host has lost its memory: it has no connections any more.
+func (r *record) crash(x *node) {
+	r.note(x, "crash")
+	now := r.net.now()
+	for _, s := range r.stories {
+		for i, end := range s.ends {
+			if end == x {
+				s.add(event{at: now, kind: eventState, end: ladder.Peer(i), state: tcp.Closed})
+			}
+		}
+	}
+}
+
 // became notes a change of state. It is called under the lock of a host.
 func (n *Net) became(x *node, flow wire.Flow, to tcp.State, rule tcp.Rule) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	if x.down { // it has no states any more
+		return
+	}
 	if to == tcp.Closed {
 		delete(x.states, flow)
 		delete(x.sent, flow)
