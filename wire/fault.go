@@ -37,6 +37,11 @@ const (
 	FaultTCPOptionLength // an option's length is illegal
 	FaultTCPAO           // two TCP-AOs, or one and TCP MD5
 
+	FaultUDPShort      // fewer octets than the UDP header has
+	FaultUDPLength     // the length is below 8, or beyond the packet
+	FaultUDPChecksum   // the checksum does not fit
+	FaultUDPNoChecksum // no checksum, over IPv6
+
 	FaultICMPShort    // fewer octets than the ICMP header has
 	FaultICMPChecksum // the checksum does not fit
 	FaultQuote        // the packet quoted in an ICMP error does not hold what names its flow
@@ -77,6 +82,11 @@ var faults = [NumFaults]struct{ clause, sentence string }{
 	FaultTCPChecksum:     {"RFC 9293 3.1 MUST-3", "the TCP checksum is wrong"},
 	FaultTCPOptionLength: {"RFC 9293 3.1 MUST-7", "the length of a TCP option is illegal"},
 	FaultTCPAO:           {"RFC 5925 2.2", "a segment has more than one TCP-AO, or TCP-AO and TCP MD5"},
+
+	FaultUDPShort:      {"RFC 768", "the datagram is shorter than a UDP header"},
+	FaultUDPLength:     {"RFC 768", "the UDP length is below 8 octets or beyond the packet"},
+	FaultUDPChecksum:   {"RFC 1122 4.1.3.4", "the UDP checksum is wrong"},
+	FaultUDPNoChecksum: {"RFC 8200 8.1", "a UDP packet over IPv6 has no checksum"},
 
 	FaultICMPShort:    {"RFC 792, RFC 4443 2.1", "the message is shorter than an ICMP header"},
 	FaultICMPChecksum: {"RFC 792, RFC 4443 2.3", "the ICMP checksum is wrong"},

@@ -267,12 +267,19 @@ func putAccECN(b []byte, o *Options) []byte {
 	return b[end:]
 }
 
-// FinishChecksum completes the TCP checksum of a packet marked [ChecksumPartial], as a
+// FinishChecksum completes the TCP or UDP checksum of a packet marked [ChecksumPartial], as a
 // link does that has no device to do it.
 func FinishChecksum(b []byte) Fault {
 	var ip IP
 	if f := ParseIP(b, &ip); f != FaultNone {
 		return f
+	}
+	if ip.Proto == ProtoUDP && !ip.Fragment {
+		if len(ip.Payload) < UDPHeaderLen {
+			return FaultUDPShort
+		}
+		be.PutUint16(ip.Payload[6:], udpSum(Sum(0, ip.Payload)))
+		return FaultNone
 	}
 	if ip.Proto != ProtoTCP || ip.Fragment {
 		return FaultTransport

@@ -155,9 +155,9 @@ func TestPartialChecksum(t *testing.T) {
 			t.Errorf("%v\n got %x\nwant %x", fault, b, whole)
 		}
 	}
-	for _, b := range [][]byte{nil, ipv4(dst4, 17, nil, make([]byte, 40)), ipv4(dst4, 6, nil, make([]byte, 19))} {
+	for _, b := range [][]byte{nil, ipv4(dst4, 1, nil, make([]byte, 40)), ipv4(dst4, 6, nil, make([]byte, 19)), ipv4(dst4, 17, nil, make([]byte, 7))} {
 		if wire.FinishChecksum(b) == wire.FaultNone {
-			t.Errorf("%x has no TCP checksum to finish", b)
+			t.Errorf("%x has no TCP or UDP checksum to finish", b)
 		}
 	}
 }
