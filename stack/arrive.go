@@ -129,7 +129,7 @@ func (s *Stack) deliver(now tcp.Time, n *netif, ip *wire.IP, sum wire.Checksum, 
 		s.arriveICMP(now, ip)
 	case ip.Proto == wire.ProtoNone && ip.V6:
 	case ip.Proto == wire.ProtoUDP:
-		s.tellUnreachable(now, ip, wire.ICMPv4PortUnreachable, wire.ICMPv6PortUnreachable)
+		s.arriveUDP(now, ip, sum)
 	case ip.V6:
 		// RFC 8200 section 4: an unrecognized Next Header, with a pointer to it.
 		s.tell(now, ip, &wire.ICMPMessage{Kind: wire.ICMPParameterProblem, Code: wire.ICMPv6UnknownNextHeader, Pointer: uint32(ip.ProtoAt)})

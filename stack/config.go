@@ -26,6 +26,8 @@ const (
 	DefaultResetRate      = 1000
 	DefaultErrorRate      = 100
 	DefaultEchoRate       = 1000
+	DefaultMaxUDPSockets  = 1 << 16
+	DefaultMaxUDPBuffers  = 64 << 20
 )
 
 // Config is fixed for a Stack's life. The zero value works, but for Secret and Seed, which
@@ -109,6 +111,13 @@ type Config struct {
 	// ReassemblyBytes bounds the memory for fragments, wire.DefaultReassemblyBytes when 0.
 	ReassemblyBytes int
 
+	// MaxUDPSockets bounds the UDP sockets; beyond, ListenUDP and DialUDP give ErrLimit. Default
+	// 65536.
+	MaxUDPSockets int
+	// MaxUDPBuffers bounds the octets of memory of datagrams that wait to be read, in all sockets
+	// together; beyond, what arrives is dropped. Default 64 MiB.
+	MaxUDPBuffers int
+
 	// ResetRate, ErrorRate and EchoRate bound how many resets for segments of no
 	// connection, ICMP errors, and echo replies go to one destination in a second; so many
 	// may go at once. Defaults 1000, 100, 1000; negative: none at all.
@@ -141,6 +150,8 @@ func (cfg *Config) setDefaults() {
 	orDefault(&cfg.MaxFastOpen, DefaultMaxFastOpen)
 	cfg.MaxFastOpen = max(cfg.MaxFastOpen, 1)
 	orDefault(&cfg.MaxQueued, DefaultMaxQueued)
+	orDefault(&cfg.MaxUDPSockets, DefaultMaxUDPSockets)
+	orDefault(&cfg.MaxUDPBuffers, DefaultMaxUDPBuffers)
 	orDefault(&cfg.ResetRate, DefaultResetRate)
 	orDefault(&cfg.ErrorRate, DefaultErrorRate)
 	orDefault(&cfg.EchoRate, DefaultEchoRate)

@@ -1,5 +1,7 @@
 package stack
 
+import "errors"
+
 // Error says why a call was refused. It is a small number, so that a caller can map each to
 // what its users know; see also [tcp.Error], which the machine's own refusals are.
 type Error uint8
@@ -28,6 +30,15 @@ const (
 	ErrInvalidMTU
 	// ErrLimit: the stack holds as many connections as Config allows (ENOBUFS).
 	ErrLimit
+	// ErrTooLong: more data than a datagram holds (EMSGSIZE).
+	ErrTooLong
+	// ErrMulticast: the address of a group or a broadcast address, which UDP does not serve here.
+	ErrMulticast
+	// ErrNoDestination: a socket without a remote one has been given none (EDESTADDRREQ).
+	ErrNoDestination
+	// ErrFull: there is no room for the datagram now. tcp.SignalWritable tells when there is
+	// (EAGAIN).
+	ErrFull
 )
 
 var errorTexts = [...]string{
@@ -40,6 +51,10 @@ var errorTexts = [...]string{
 	ErrNoInterface:      "no such interface",
 	ErrInvalidMTU:       "invalid MTU",
 	ErrLimit:            "too many connections",
+	ErrTooLong:          "more data than a datagram holds",
+	ErrMulticast:        "multicast and broadcast are not supported",
+	ErrNoDestination:    "destination address required",
+	ErrFull:             "no room for a datagram now",
 }
 
 // Error returns the text.
@@ -49,3 +64,6 @@ func (e Error) Error() string {
 	}
 	return errorTexts[e]
 }
+
+// Is reports whether target is errors.ErrUnsupported, for ErrMulticast.
+func (e Error) Is(target error) bool { return e == ErrMulticast && target == errors.ErrUnsupported }

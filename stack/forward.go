@@ -68,7 +68,7 @@ func (s *Stack) passOn(now tcp.Time, ip *wire.IP, p *wire.Packet, out *netif, wh
 		if super {
 			s.split(now, s.big, p.GSO, out)
 		} else {
-			s.fragment(out, s.big)
+			s.fragment(out, out.cfg.MTU, s.big)
 		}
 		return
 	}

@@ -10,20 +10,20 @@ import (
 // Fragmentation: RFC 791 section 3.2 for IPv4, by whoever must; RFC 8200 section 4.5 for
 // IPv6, by the source alone. TCP has no need of it.
 
-// fragment cuts the packet b into pieces that n carries, and queues them. An IPv6 packet
-// has no extension headers. A piece for which there is no room takes the rest with it.
-func (s *Stack) fragment(n *netif, b []byte) {
+// fragment cuts the packet b into pieces of mtu octets at most, and queues them to leave by n. An
+// IPv6 packet has no extension headers. A piece for which there is no room takes the rest with it.
+func (s *Stack) fragment(n *netif, mtu int, b []byte) {
 	s.stats.Fragmented++
 	if wire.Version(b) == 6 {
-		s.fragment6(n, b)
+		s.fragment6(n, mtu, b)
 		return
 	}
-	s.fragment4(n, b)
+	s.fragment4(n, mtu, b)
 }
 
 // fragment4 is the procedure of RFC 791 section 3.2: options that are not to be copied stay
 // in the first piece. A packet of our own gets an identification.
-func (s *Stack) fragment4(n *netif, b []byte) {
+func (s *Stack) fragment4(n *netif, mtu int, b []byte) {
 	h := wire.IPv4(b)
 	first := h.HeaderLen()
 	head := b[:first]
@@ -33,8 +33,8 @@ func (s *Stack) fragment4(n *netif, b []byte) {
 	}
 	at, more := h.FragmentOffset(), h.MoreFragments()
 	for data := b[first:]; len(data) > 0; {
-		room := (n.cfg.MTU - len(head)) &^ 7
-		last := len(head)+len(data) <= n.cfg.MTU
+		room := (mtu - len(head)) &^ 7
+		last := len(head)+len(data) <= mtu
 		if last {
 			room = len(data)
 		}
@@ -82,12 +82,12 @@ func copiedOptions(head []byte) []byte {
 	return out
 }
 
-func (s *Stack) fragment6(n *netif, b []byte) {
+func (s *Stack) fragment6(n *netif, mtu int, b []byte) {
 	const head = wire.IPv6HeaderLen + 8
 	id := s.fragmentID()
 	data := b[wire.IPv6HeaderLen:]
 	for at := 0; at < len(data); {
-		size := min((n.cfg.MTU-head)&^7, len(data)-at)
+		size := min((mtu-head)&^7, len(data)-at)
 		piece := s.grow(n, head+size)
 		if piece == nil {
 			return
@@ -108,6 +108,15 @@ func (s *Stack) fragment6(n *netif, b []byte) {
 		s.queueOf(n).add(n.id, len(piece), 0, wire.ChecksumNone)
 		at += size
 	}
+}
+
+// firstFragment returns the length of the first piece of a packet that is longer than mtu, in octets.
+func firstFragment(v4 bool, mtu int) int {
+	head := wire.IPv6HeaderLen + 8
+	if v4 {
+		head = wire.IPv4HeaderLen
+	}
+	return head + (mtu-head)&^7
 }
 
 // fragmentID returns an identification that cannot be guessed from the one before: RFC

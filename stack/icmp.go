@@ -22,7 +22,9 @@ func (s *Stack) arriveICMP(now tcp.Time, ip *wire.IP) {
 		s.arriveICMPError(now, ip, &m)
 	case wire.ICMPSourceQuench:
 		// MUST-55: "MUST silently discard".
-	case wire.ICMPEchoReply, wire.ICMPOther:
+	case wire.ICMPEchoReply:
+		s.pings.reply(now, ip, &m)
+	case wire.ICMPOther:
 	}
 }
 
@@ -42,12 +44,15 @@ func (s *Stack) echo(now tcp.Time, ip *wire.IP, m *wire.ICMPMessage) {
 	s.putICMP(n, &ip.Dst, &ip.Src, ip.TC, &reply)
 }
 
-// arriveICMPError directs an error to the connection that caused it (MUST-54). What is not
-// TCP, and what does not name one of our connections, is for nobody.
+// arriveICMPError directs an error to the connection that caused it (MUST-54), or to the UDP socket
+// or ping. What names none of them is for nobody.
 func (s *Stack) arriveICMPError(now tcp.Time, ip *wire.IP, m *wire.ICMPMessage) {
 	var q wire.Quote
 	if f := wire.ParseQuote(m.Body, ip.V6, &q); f != wire.FaultNone {
 		s.fault(now, ip.Packet, f)
+		return
+	}
+	if q.Proto != wire.ProtoTCP && (s.arriveUDPError(now, ip, m, &q) || s.pings.failed(ip, m, &q)) {
 		return
 	}
 	if q.Proto != wire.ProtoTCP || !q.HasSeq {

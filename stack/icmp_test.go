@@ -113,6 +113,9 @@ func TestUnreachable(t *testing.T) {
 	} {
 		x := newSeat(t, config())
 		b := raw(c.from, c.to, c.proto, 9, udp)
+		if c.proto == wire.ProtoUDP {
+			b = datagram(c.from, c.to, make([]byte, 4))
+		}
 		o := one(t, "a packet of no protocol", x.put(b))
 		if o.icmp.Kind != c.kind || o.icmp.Code != c.code || o.icmp.Pointer != c.pointer {
 			t.Errorf("protocol %d, %s: answered by %+v", c.proto, c.to, o.icmp)
@@ -128,7 +131,7 @@ func TestUnreachable(t *testing.T) {
 		{"10.0.0.9", "10.0.0.255"}, {"10.0.0.9", "224.0.0.1"}, {"0.0.0.0", "10.0.0.1"}, {"10.0.0.255", "10.0.0.1"},
 		{"2001:db8::9", "ff02::1"}, {"::", "2001:db8::1"},
 	} {
-		none(t, "UDP from "+c.from+" to "+c.to, x.put(raw(c.from, c.to, wire.ProtoUDP, 9, udp)))
+		none(t, "UDP from "+c.from+" to "+c.to, x.put(datagram(c.from, c.to, udp)))
 	}
 	second := raw("10.0.0.9", "10.0.0.1", 132, 9, udp)
 	wire.IPv4(second).SetFragment(false, false, 8)
@@ -145,7 +148,7 @@ func TestQuoteIsBounded(t *testing.T) {
 		from, to string
 		want     int
 	}{{"10.0.0.9", "10.0.0.1", 576}, {"2001:db8::9", "2001:db8::1", 1280}} {
-		o := one(t, "a long packet", x.put(raw(c.from, c.to, wire.ProtoUDP, 9, make([]byte, 1400))))
+		o := one(t, "a long packet", x.put(datagram(c.from, c.to, make([]byte, 1400))))
 		if len(o.raw) != c.want {
 			t.Errorf("the error has %d octets; want %d", len(o.raw), c.want)
 		}
@@ -157,13 +160,12 @@ func TestQuoteIsBounded(t *testing.T) {
 func TestAnswersAreLimited(t *testing.T) {
 	cfg := config()
 	cfg.ErrorRate, cfg.ResetRate, cfg.EchoRate = 10, 20, 30
-	udp := make([]byte, 12)
 	for _, c := range []struct {
 		what  string
 		limit int
 		put   func(x *seat, from string) int
 	}{
-		{"UDP", 10, func(x *seat, from string) int { return len(x.put(raw(from, "10.0.0.1", wire.ProtoUDP, 9, udp))) }},
+		{"UDP", 10, func(x *seat, from string) int { return len(x.put(datagram(from, "10.0.0.1", nil))) }},
 		{"an ACK", 20, func(x *seat, from string) int {
 			return len(x.say(ap(netip.MustParseAddr(from), 1), local4, wire.Segment{Flags: wire.ACK}))
 		}},

@@ -83,7 +83,7 @@ func TestLimitsAreForEachDestination(t *testing.T) {
 			for range 3 {
 				for _, host := range []netip.Addr{from, other} {
 					answers += len(x.put(icmp(host.String(), to, wire.ICMPMessage{Kind: wire.ICMPEchoRequest})))
-					answers += len(x.put(raw(host.String(), to, wire.ProtoUDP, 9, make([]byte, 8))))
+					answers += len(x.put(datagram(host.String(), to, nil)))
 					answers += len(x.say(netip.AddrPortFrom(host, 1), netip.AddrPortFrom(netip.MustParseAddr(to), 9), syn(1)))
 				}
 			}

@@ -50,6 +50,7 @@ func (s *Stack) outputQueue(b *Batch) bool {
 		s.stats.PacketsOut++
 	}
 	s.outbox.reset()
+	s.udp.unblock()
 	return true
 }
 
@@ -136,5 +137,6 @@ func (s *Stack) drainLoop(now tcp.Time) (octets int) {
 		s.arrive(now, s.ifaces[loopback], &packet)
 	}
 	s.loop2.reset()
+	s.udp.unblock()
 	return octets
 }

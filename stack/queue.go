@@ -14,6 +14,7 @@ type queued struct {
 	off, n int
 	gso    uint16
 	sum    wire.Checksum
+	from   *UDP // whose send buffer it stands in, or nil
 }
 
 func (q *queue) empty() bool { return q.head == len(q.packets) }
@@ -30,15 +31,22 @@ func (q *queue) grow(n int) []byte {
 }
 
 // add queues the first n octets of what grow returned.
-func (q *queue) add(iface, n int, gso uint16, sum wire.Checksum) {
-	q.packets = append(q.packets, queued{iface, len(q.buf), n, gso, sum})
+func (q *queue) add(iface, n int, gso uint16, sum wire.Checksum) { q.addFrom(nil, iface, n, gso, sum) }
+
+// addFrom is add for what is charged to a socket until it is popped.
+func (q *queue) addFrom(u *UDP, iface, n int, gso uint16, sum wire.Checksum) {
+	q.packets = append(q.packets, queued{iface, len(q.buf), n, gso, sum, u})
 	q.buf = q.buf[:len(q.buf)+n]
 }
 
 // pop returns the oldest packet; its octets are in force until reset.
 func (q *queue) pop() (p queued, b []byte) {
 	p = q.packets[q.head]
+	q.packets[q.head].from = nil
 	q.head++
+	if p.from != nil {
+		p.from.unsent -= p.n
+	}
 	return p, q.buf[p.off : p.off+p.n : p.off+p.n]
 }
 

@@ -37,6 +37,8 @@ type Stack struct {
 	orphans     childList // by when they last made progress
 	mem         memory
 	frags       wire.Reassembler
+	udp         udpTable
+	pings       pings
 	paths       paths
 	resets      limiter
 	errors      limiter
@@ -79,6 +81,7 @@ func New(cfg Config) *Stack {
 	s.scratch.Init(&s.cfg.TCP, wire.Flow{}, wire.MaxPacket) // fills in its defaults
 	s.waiting = newWaitTable()
 	s.frags.MaxBytes = cfg.ReassemblyBytes
+	s.udp.init(&s.cfg)
 	s.portKey, s.cookieKey = cfg.subkey(purposePort), cfg.subkey(purposeCookie)
 	s.resets = limiter{rate: cfg.ResetRate, random: s.random}
 	s.errors = limiter{rate: cfg.ErrorRate, random: s.random}

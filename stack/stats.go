@@ -44,6 +44,11 @@ type Stats struct {
 	OrphansTimedOut                                   uint64
 	OrphansAborted, TimeWaitEvicted, BuffersReclaimed uint64
 
+	// DatagramsIn and DatagramsOut count those of UDP, DatagramsUnheard those for which there was
+	// no socket, DatagramsDropped those for which a socket had no room, or all together.
+	DatagramsIn, DatagramsOut          uint64
+	DatagramsUnheard, DatagramsDropped uint64
+
 	// PortsTried counts the ports that Dial has looked at to find free ones.
 	PortsTried uint64
 
@@ -62,6 +67,8 @@ type Stats struct {
 	Lacking     int // connections that tcp.Config.MaxBuffers keeps short of memory
 	Fragments   int // octets held for reassembly
 	Paths       int // destinations whose path MTU is known
+	UDPSockets  int
+	UDPBuffers  int // octets of memory of datagrams that wait to be read
 }
 
 // Stats returns the counters.
@@ -77,6 +84,7 @@ func (s *Stack) Stats() Stats {
 	}
 	st.Buffers, st.Lacking = s.cfg.TCP.BuffersInUse(), len(s.mem.lacking)
 	st.Fragments, st.Paths = s.frags.Bytes(), len(s.paths.known)
+	st.UDPSockets, st.UDPBuffers = s.udp.n, s.udp.queued
 	return st
 }
 

@@ -55,12 +55,16 @@ func (s *Stack) tellUnreachable(now tcp.Time, ip *wire.IP, code4, code6 uint8) {
 
 // putICMP queues a message that leaves by n, in fragments where it must be.
 func (s *Stack) putICMP(n *netif, src, dst *wire.Addr, tc uint8, m *wire.ICMPMessage) {
+	s.putICMPHops(n, src, dst, tc, s.cfg.HopLimit, m)
+}
+
+func (s *Stack) putICMPHops(n *netif, src, dst *wire.Addr, tc, hops uint8, m *wire.ICMPMessage) {
 	size := wire.ICMPLen(*src, m)
 	if size > n.cfg.MTU {
 		s.big = append(s.big[:0], make([]byte, size)...)
-		if wire.PutICMP(s.big, *src, *dst, tc, s.cfg.HopLimit, m) == size {
+		if wire.PutICMP(s.big, *src, *dst, tc, hops, m) == size {
 			s.stats.ICMPOut[m.Kind]++
-			s.fragment(n, s.big)
+			s.fragment(n, n.cfg.MTU, s.big)
 		}
 		return
 	}
@@ -68,7 +72,7 @@ func (s *Stack) putICMP(n *netif, src, dst *wire.Addr, tc uint8, m *wire.ICMPMes
 	if b == nil {
 		return
 	}
-	if size = wire.PutICMP(b, *src, *dst, tc, s.cfg.HopLimit, m); size > 0 {
+	if size = wire.PutICMP(b, *src, *dst, tc, hops, m); size > 0 {
 		s.stats.ICMPOut[m.Kind]++
 		s.queueOf(n).add(n.id, size, 0, wire.ChecksumNone)
 	}
