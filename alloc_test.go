@@ -83,3 +83,34 @@ func TestNoAllocationsWaiting(t *testing.T) {
 		t.Errorf("%v allocations a round", n)
 	}
 }
+
+// Nor does a datagram, by the methods that have netip's addresses.
+func TestNoAllocationsUDP(t *testing.T) {
+	a, b := pair(t, vitro.Config{})
+	server, c := listenUDP(t, b, "udp", ":53"), dialUDP(t, a, "10.0.0.2:53")
+	for _, size := range []int{1, 1472} {
+		p, q := make([]byte, size), make([]byte, size)
+		round := func() {
+			c.SetDeadline(time.Now().Add(time.Hour))
+			if _, err := c.Write(p); err != nil {
+				t.Fatal(err)
+			}
+			n, from, err := server.ReadFromUDPAddrPort(q)
+			if err != nil || n != size {
+				t.Fatal(n, err)
+			}
+			if _, err := server.WriteToUDPAddrPort(q, from); err != nil {
+				t.Fatal(err)
+			}
+			if n, err := c.Read(p); err != nil || n != size {
+				t.Fatal(n, err)
+			}
+		}
+		for range 1000 {
+			round()
+		}
+		if n := testing.AllocsPerRun(1000, round); n != 0 {
+			t.Errorf("%v allocations for %d octets each way", n, size)
+		}
+	}
+}

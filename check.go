@@ -44,6 +44,8 @@ func (c *Config) check() error {
 		{name: "Limits.MaxPaths", value: c.Limits.MaxPaths, most: math.MaxInt},
 		{name: "Limits.MaxFastOpen", value: c.Limits.MaxFastOpen, most: math.MaxInt},
 		{name: "Limits.MaxQueued", value: c.Limits.MaxQueued, most: math.MaxInt},
+		{name: "Limits.MaxUDPSockets", value: c.Limits.MaxUDPSockets, most: math.MaxInt},
+		{name: "Limits.MaxUDPBuffers", value: c.Limits.MaxUDPBuffers, most: math.MaxInt},
 		{name: "Limits.ReassemblyBytes", value: c.Limits.ReassemblyBytes, most: math.MaxInt},
 	} {
 		switch {

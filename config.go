@@ -140,7 +140,13 @@ type Config struct {
 	// Limits bound what peers can make the Stack spend. Default: those of each field.
 	Limits Limits
 
-	// Resolver turns host names into addresses for Dial and Listen. *net.Resolver is one.
+	// Resolver turns host names into addresses for Dial and Listen. *net.Resolver is one. Go's own
+	// runs over the Stack itself, by UDP and, for what is truncated there, TCP:
+	//
+	//	var s *vitro.Stack // asks the servers of /etc/resolv.conf; any other address may stand for them
+	//	r := &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, address string) (net.Conn, error) { return s.DialContext(ctx, network, address) }}
+	//	s, err := vitro.New(vitro.Config{Resolver: r})
+	//
 	// Default nil: then only literal addresses and "localhost", which is this Stack's
 	// loopback (RFC 6761 section 6.3), are known.
 	Resolver Resolver

@@ -12,7 +12,7 @@ import (
 	"github.com/vitro-net/vitro/tcp"
 )
 
-// Dial connects to an address. The network is "tcp", "tcp4" or "tcp6". An address without
+// Dial connects to an address. The network is "tcp", "tcp4" or "tcp6", or one of UDP. An address without
 // a host, as in ":80", means the Stack itself. A host that is no literal address and not
 // "localhost" is looked up by Config.Resolver; where it has several addresses they race, as
 // Dialer.FallbackDelay says. Keep-alives are on, as with package net; see [Dialer].
@@ -22,7 +22,8 @@ import (
 // EADDRNOTAVAIL when all ports are taken, ENOBUFS at Limits.MaxConnections, net.ErrClosed;
 // errors.As a *net.DNSError, *net.AddrError or net.UnknownNetworkError.
 //
-// The connection is a *Conn; DialTCP is the same with that type. The methods of [Dialer],
+// The connection is a *Conn; DialTCP is the same with that type. With "udp", "udp4" or "udp6" it is a
+// *UDPConn, as of DialUDP. The methods of [Dialer],
 // and DialContext here, are what http.Transport and others want.
 func (s *Stack) Dial(network, address string) (net.Conn, error) {
 	return s.DialContext(context.Background(), network, address)
@@ -89,6 +90,13 @@ func (d *Dialer) Dial(network, address string) (net.Conn, error) {
 
 // DialContext is Dial with a context; see Stack.DialContext.
 func (d *Dialer) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
+	if isUDP(network) {
+		c, err := d.DialUDP(ctx, network, address)
+		if err != nil {
+			return nil, err // not a nil *UDPConn in a net.Conn
+		}
+		return c, nil
+	}
 	c, err := d.DialTCP(ctx, network, address)
 	if err != nil {
 		return nil, err // not a nil *Conn in a net.Conn

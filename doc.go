@@ -21,6 +21,9 @@
 // Beyond the kernel's: ENOBUFS when the Stack has ended a connection to stay within
 // Limits.MaxBuffers, and from Dial at Limits.MaxConnections.
 //
+// [UDPConn] is a [net.PacketConn] with the methods of net.UDPConn but File: [Stack.ListenPacket] and Dial with
+// "udp". There is no multicast. [Stack.Ping] sends ICMP echo requests; those that come are answered.
+//
 // No goroutine belongs to a Stack: work is done by those who call it, by its timers and
 // by its links. It runs unchanged in a testing/synctest bubble.
 //

@@ -115,7 +115,8 @@ var sentinels = []struct {
 	{"ECONNREFUSED", syscall.ECONNREFUSED}, {"ECONNRESET", syscall.ECONNRESET}, {"EPIPE", syscall.EPIPE},
 	{"ETIMEDOUT", syscall.ETIMEDOUT}, {"EADDRINUSE", syscall.EADDRINUSE}, {"EADDRNOTAVAIL", syscall.EADDRNOTAVAIL},
 	{"EHOSTUNREACH", syscall.EHOSTUNREACH}, {"ENETUNREACH", syscall.ENETUNREACH}, {"EINVAL", syscall.EINVAL},
-	{"ENOTCONN", syscall.ENOTCONN}, {"os.ErrDeadlineExceeded", os.ErrDeadlineExceeded}, {"net.ErrClosed", net.ErrClosed},
+	{"ENOTCONN", syscall.ENOTCONN}, {"EMSGSIZE", syscall.EMSGSIZE}, {"EDESTADDRREQ", syscall.EDESTADDRREQ},
+	{"os.ErrDeadlineExceeded", os.ErrDeadlineExceeded}, {"net.ErrClosed", net.ErrClosed},
 	{"io.EOF", io.EOF}, {"context.Canceled", context.Canceled}, {"context.DeadlineExceeded", context.DeadlineExceeded},
 }
 

@@ -56,6 +56,12 @@ type Limits struct {
 	// ReassemblyBytes bounds the memory for fragments of packets, in octets. Default 512 KiB.
 	ReassemblyBytes int
 
+	// MaxUDPSockets bounds the UDP sockets. Default 65536. Beyond, ListenPacket and Dial give ENOBUFS.
+	MaxUDPSockets int
+	// MaxUDPBuffers bounds the octets of memory of datagrams that wait to be read, in all sockets
+	// together. Default 64 MiB. Beyond, what arrives is dropped.
+	MaxUDPBuffers int
+
 	// ResetRate, ErrorRate and EchoRate bound how many resets for segments of no connection,
 	// ICMP errors (RFC 1812 section 4.3.2.8) and echo replies go to one destination in a
 	// second; so many may go at once. Defaults 1000, 100, 1000; negative: none at all.
@@ -70,5 +76,6 @@ func (l *Limits) set(s *stack.Config) {
 	s.MaxOrphans, s.OrphanTimeout, s.MaxTimeWait = l.MaxOrphans, l.OrphanTimeout, l.MaxTimeWait
 	s.MaxFastOpen = l.MaxFastOpen
 	s.MaxPaths, s.MaxQueued, s.ReassemblyBytes = l.MaxPaths, l.MaxQueued, l.ReassemblyBytes
+	s.MaxUDPSockets, s.MaxUDPBuffers = l.MaxUDPSockets, l.MaxUDPBuffers
 	s.ResetRate, s.ErrorRate, s.EchoRate = l.ResetRate, l.ErrorRate, l.EchoRate
 }

@@ -67,6 +67,10 @@ func (s Stats) String() string {
 	line("packets fragmented", s.Fragmented)
 	line("packets reassembled", s.Reassembled)
 	line("segments whose TCP-AO was passed over", s.UnknownAO)
+	line("datagrams in", s.DatagramsIn)
+	line("datagrams out", s.DatagramsOut)
+	line("datagrams for which there was no socket", s.DatagramsUnheard)
+	line("datagrams dropped, no room", s.DatagramsDropped)
 	line("resets sent for no connection", s.Resets)
 	line("SYN cookies sent", s.CookiesSent)
 	line("SYN cookies that came back", s.CookiesValid)
@@ -93,6 +97,8 @@ func (s Stats) String() string {
 	now("connections short of memory, Limits.MaxBuffers", s.Lacking)
 	now("octets of fragments", s.Fragments)
 	now("path MTUs", s.Paths)
+	now("UDP sockets", s.UDPSockets)
+	now("octets of datagrams", s.UDPBuffers)
 	return b.String()
 }
 

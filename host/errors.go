@@ -111,6 +111,10 @@ func stackErrno(e stack.Error) error {
 		return syscall.ENETUNREACH
 	case stack.ErrLimit:
 		return syscall.ENOBUFS
+	case stack.ErrTooLong:
+		return syscall.EMSGSIZE
+	case stack.ErrNoDestination:
+		return syscall.EDESTADDRREQ
 	case stack.ErrInvalidAddr, stack.ErrNoInterface, stack.ErrInvalidMTU:
 		return syscall.EINVAL
 	}

@@ -55,6 +55,8 @@ type Host struct {
 
 	conns     *Conn
 	listeners *Listener
+	udps      *UDP
+	pings     lazyGate // who waits in Ping
 }
 
 // New returns a host without links. It reaches itself by its own addresses.
@@ -111,6 +113,7 @@ func (h *Host) shut() (links []link.Link) {
 		c.rd.shut()
 		c.wr.shut()
 	}
+	h.shutUDP()
 	h.core.AbortAll(now)
 	h.kicked = true // the resets
 	for h.sending || h.kicked {
