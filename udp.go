@@ -102,6 +102,17 @@ func (lc *ListenConfig) ListenUDP(ctx context.Context, network, address string) 
 	return &UDPConn{u, network}, nil
 }
 
+// UDPStatus is what there is to know of a UDP socket: its sockets, what waits in it, what it has lost.
+type UDPStatus = stack.UDPStatus
+
+// UDPSockets returns the status of every UDP socket, ordered by local and then remote socket.
+func (s *Stack) UDPSockets() []UDPStatus {
+	if !s.ok() {
+		return nil
+	}
+	return s.host.UDPSockets()
+}
+
 // isUDP reports whether a network is one of UDP.
 func isUDP(network string) bool { return strings.HasPrefix(network, "udp") }
 

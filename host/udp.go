@@ -226,6 +226,13 @@ func (u *UDP) Closed() bool {
 	return u.closed || u.host.closed
 }
 
+// UDPSockets returns the status of every UDP socket, ordered by local and then remote socket.
+func (h *Host) UDPSockets() []stack.UDPStatus {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.core.UDPSockets()
+}
+
 // shutUDP wakes all that wait for datagrams and echoes, as the host is closed.
 func (h *Host) shutUDP() {
 	for u := h.udps; u != nil; u = u.next {

@@ -160,6 +160,7 @@ func (h *Host) Netstat() string {
 		}
 		b.WriteByte('\n')
 	}
+	h.netstatUDP(&b)
 	return b.String()
 }
 

@@ -101,10 +101,10 @@ func (m Match) To(host string) Match {
 	return m.and("to "+host, func(p *Packet) bool { return p.To == host || p.from.net.owner(p.ip.Dst.Netip()) == host })
 }
 
-// Port picks what is from or to a port.
+// Port picks what is from or to a port, of TCP or UDP.
 func (m Match) Port(port uint16) Match {
 	return m.and(fmt.Sprintf("port %d", port), func(p *Packet) bool {
-		return p.IsTCP && (p.Flow.LocalPort == port || p.Flow.RemotePort == port)
+		return (p.IsTCP || p.IsUDP) && (p.Flow.LocalPort == port || p.Flow.RemotePort == port)
 	})
 }
 

@@ -17,7 +17,9 @@ type Packet struct {
 
 	// IsTCP: it is a whole TCP segment, with the sockets Flow as its sender sees them, and Segment
 	// is what it says.
-	IsTCP   bool
+	IsTCP bool
+	// IsUDP: it is a whole UDP datagram, with the sockets Flow.
+	IsUDP   bool
 	Flow    wire.Flow
 	Segment wire.Segment
 	// Again: text of it, its SYN or its FIN has been sent before.
@@ -38,11 +40,18 @@ type Packet struct {
 
 // parse reads what the packet says.
 func (p *Packet) parse() {
-	if wire.ParseIP(p.Bytes, &p.ip) != wire.FaultNone || p.ip.Proto != wire.ProtoTCP || p.ip.Fragment {
+	if wire.ParseIP(p.Bytes, &p.ip) != wire.FaultNone {
 		return
 	}
 	flow, fault := p.ip.Flow()
-	if fault != wire.FaultNone || wire.ParseTCP(p.ip.Payload, &p.Segment) != wire.FaultNone {
+	if fault != wire.FaultNone { // a fragment, or another protocol
+		return
+	}
+	if p.ip.Proto == wire.ProtoUDP {
+		p.IsUDP, p.Flow = true, flow.Reverse()
+		return
+	}
+	if wire.ParseTCP(p.ip.Payload, &p.Segment) != wire.FaultNone {
 		return
 	}
 	p.IsTCP, p.Flow = true, flow.Reverse()

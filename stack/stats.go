@@ -110,6 +110,33 @@ func (s *Stack) Connections() []tcp.Status {
 	return list
 }
 
+// UDPStatus is what there is to know of a UDP socket.
+type UDPStatus struct {
+	// Flow has the local socket, its address unspecified where any is meant, and the remote one of
+	// a connected socket.
+	Flow wire.Flow
+	// Waiting is how many octets of memory datagrams take that wait to be read, Unsent how many octets
+	// of packets have been written and not yet been given to a link.
+	Waiting, Unsent int
+	// Dropped counts the datagrams for which there was no room.
+	Dropped uint64
+}
+
+// UDPSockets returns the status of every UDP socket, ordered by local and then remote socket.
+func (s *Stack) UDPSockets() []UDPStatus {
+	list := make([]UDPStatus, 0, s.udp.n)
+	for at, u := range s.udp.bound {
+		if at == u.at { // a dual one stands there twice
+			list = append(list, UDPStatus{
+				Flow:    wire.Flow{Local: at.addr, LocalPort: at.port, Remote: u.peer.addr, RemotePort: u.peer.port},
+				Waiting: u.queued, Unsent: u.unsent, Dropped: u.dropped,
+			})
+		}
+	}
+	slices.SortFunc(list, func(a, b UDPStatus) int { return compareFlows(&a.Flow, &b.Flow) })
+	return list
+}
+
 func compareFlows(a, b *wire.Flow) int {
 	return cmp.Or(
 		slices.Compare(a.Local[:], b.Local[:]), cmp.Compare(a.LocalPort, b.LocalPort),

@@ -45,6 +45,7 @@ type UDP struct {
 	unsent      int       // octets of packets that wait for Output
 	send        int       // the send buffer: a bound of unsent
 	blocked     bool      // it is in udpTable.blocked
+	dropped     uint64    // datagrams for which there was no room
 	trouble     UDPError  // not yet taken; its Reason is NoSoftError when there is none
 
 	tc, hopLimit uint8
@@ -430,6 +431,7 @@ func (s *Stack) arriveUDP(now tcp.Time, ip *wire.IP, sum wire.Checksum) {
 	}
 	if !s.udp.keep(u, &flow, ip.TC, data) {
 		s.stats.DatagramsDropped++
+		u.dropped++
 		return
 	}
 	u.signal(tcp.SignalReadable)
