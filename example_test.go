@@ -45,6 +45,42 @@ func Example() {
 	// Output: hello <nil>
 }
 
+// Datagrams between two hosts: a server that hears everybody, and a client that hears the server alone.
+func ExampleStack_ListenPacket() {
+	la, lb := link.Pair(1500)
+	client, _ := vitro.New(vitro.Config{})
+	server, _ := vitro.New(vitro.Config{})
+	client.Attach(la, vitro.LinkConfig{Addresses: []netip.Prefix{netip.MustParsePrefix("10.0.0.1/24")}})
+	server.Attach(lb, vitro.LinkConfig{Addresses: []netip.Prefix{netip.MustParsePrefix("10.0.0.2/24")}})
+	defer client.Close()
+	defer server.Close()
+
+	l, _ := server.ListenPacket("udp", ":7")
+	go func() {
+		p := make([]byte, 1500)
+		for {
+			n, from, err := l.ReadFrom(p)
+			if err != nil {
+				return
+			}
+			l.WriteTo(p[:n], from)
+		}
+	}()
+	p := make([]byte, 1500)
+	c, _ := client.Dial("udp", "10.0.0.2:7")
+	io.WriteString(c, "hello")
+	n, err := c.Read(p)
+	fmt.Printf("%s %v\n", p[:n], err)
+
+	c, _ = client.Dial("udp", "10.0.0.2:9") // nobody is there
+	io.WriteString(c, "hello")
+	_, err = c.Read(p)
+	fmt.Println(errors.Is(err, syscall.ECONNREFUSED))
+	// Output:
+	// hello <nil>
+	// true
+}
+
 // An HTTP server and a client, each on a host of its own.
 func Example_http() {
 	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

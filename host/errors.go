@@ -117,6 +117,7 @@ func stackErrno(e stack.Error) error {
 		return syscall.EDESTADDRREQ
 	case stack.ErrInvalidAddr, stack.ErrNoInterface, stack.ErrInvalidMTU:
 		return syscall.EINVAL
+	case stack.ErrMulticast, stack.ErrFull: // no errno says the one, and nobody is told the other
 	}
 	return e
 }

@@ -16,7 +16,6 @@ type dark struct {
 	*hostile
 	socks []*stack.UDP
 	pings []*stack.Ping
-	total int
 }
 
 func newDark(t testing.TB, script []byte) *dark {

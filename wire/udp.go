@@ -29,16 +29,15 @@ func ParseUDP(ip *IP, sum Checksum) ([]byte, Fault) {
 		return nil, FaultUDPLength
 	}
 	b = b[:n:n]
-	if sum == ChecksumNone {
-		switch {
-		case h.Checksum() != 0:
-			if Sum(PseudoSum(&ip.Src, &ip.Dst, ProtoUDP, n), b) != 0xffff {
-				return nil, FaultUDPChecksum
-			}
-		case ip.V6:
-			// RFC 8200 section 8.1: "IPv6 receivers must discard UDP packets containing a
-			// zero checksum".
-			return nil, FaultUDPNoChecksum
+	switch {
+	case sum == ChecksumPartial: // whatever is in the field
+	case h.Checksum() == 0 && ip.V6:
+		// RFC 8200 section 8.1: "IPv6 receivers must discard UDP packets containing a
+		// zero checksum".
+		return nil, FaultUDPNoChecksum
+	case sum == ChecksumNone && h.Checksum() != 0:
+		if Sum(PseudoSum(&ip.Src, &ip.Dst, ProtoUDP, n), b) != 0xffff {
+			return nil, FaultUDPChecksum
 		}
 	}
 	return b[UDPHeaderLen:], FaultNone

@@ -142,6 +142,9 @@ func TestUDPFaults(t *testing.T) {
 				t.Errorf("IPv6 %v: bit %d is damaged, and nothing said", v6, bit)
 			}
 		}
+		if _, fault := parseUDP(unsummed, wire.ChecksumVerified); (fault == wire.FaultUDPNoChecksum) != v6 {
+			t.Errorf("IPv6 %v: no checksum, which somebody has verified: %v", v6, fault)
+		}
 		if _, fault := parseUDP(length(9), wire.ChecksumVerified); fault != wire.FaultNone {
 			t.Errorf("a sum that somebody has verified: %v", fault)
 		}
