@@ -137,6 +137,5 @@ func (s *Stack) drainLoop(now tcp.Time) (octets int) {
 		s.arrive(now, s.ifaces[loopback], &packet)
 	}
 	s.loop2.reset()
-	s.udp.unblock()
 	return octets
 }
