@@ -64,10 +64,10 @@ type datagrams UDP
 // Signal is called by the stack, under the lock.
 func (d *datagrams) Signal(sig tcp.Signal) {
 	if sig&tcp.SignalReadable != 0 {
-		d.rd.wake()
+		d.host.wake(&d.rd)
 	}
 	if sig&tcp.SignalWritable != 0 {
-		d.wr.wake()
+		d.host.wake(&d.wr)
 	}
 }
 
@@ -246,7 +246,7 @@ func (h *Host) shutUDP() {
 type echoes Host
 
 // Signal is called by the stack, under the lock.
-func (e *echoes) Signal(tcp.Signal) { e.pings.wake() }
+func (e *echoes) Signal(tcp.Signal) { (*Host)(e).wake(&e.pings) }
 
 // EchoError is an ICMP error in place of an echo. It wraps the errno.
 type EchoError struct {

@@ -100,6 +100,9 @@ func (s *Stack) DialUDP(local, remote netip.AddrPort, opts UDPOptions) (*UDP, er
 	if !remote.Addr().IsValid() || flow.Remote.IsUnspecified() {
 		return nil, ErrInvalidAddr
 	}
+	if s.isForeign(local.Addr()) {
+		return nil, ErrAddrNotAvailable
+	}
 	if s.isGroup(&flow.Remote) {
 		return nil, ErrMulticast
 	}
