@@ -1,6 +1,7 @@
 // Package stack is many connections: what stands between [tcp.Conn], one connection, and the
 // links that carry packets. It demultiplexes, listens, chooses addresses and ports, answers
-// ICMP, remembers TIME-WAIT and the path's MTU, forwards, and keeps the timers.
+// ICMP, remembers TIME-WAIT and the path's MTU, forwards, and keeps the timers. It has UDP
+// sockets and sends echo requests too, for which there is no machine to hold.
 //
 // Like the machine it holds it does no I/O, reads no clock, starts no goroutine and takes no
 // lock. Whoever owns a Stack brings all of them, and calls every method of it, of its Conns
