@@ -144,7 +144,7 @@ func (b *nat) translate(now tcp.Time, p *Packet) {
 	var ok bool
 	switch {
 	case ip.Proto == wire.ProtoICMP || ip.Proto == wire.ProtoICMPv6:
-		ok = b.inwardError(now, &ip)
+		ok = b.echo(now, &ip, b.inside[p.from]) || b.inwardError(now, &ip)
 	case ip.Proto != wire.ProtoTCP && ip.Proto != wire.ProtoUDP || len(ip.Payload) < 8:
 	case b.inside[p.from]:
 		ok = b.goOut(now, &ip)
@@ -163,6 +163,14 @@ func (b *nat) translate(now tcp.Time, p *Packet) {
 func (b *nat) goOut(now tcp.Time, ip *wire.IP) bool {
 	from := socket{ip.Proto, netip.AddrPortFrom(ip.Src.Netip(), binary.BigEndian.Uint16(ip.Payload))}
 	to := netip.AddrPortFrom(ip.Dst.Netip(), binary.BigEndian.Uint16(ip.Payload[2:]))
+	m := b.outside(now, from)
+	m.used, m.peers[to] = now, true
+	rewrite(ip, true, m.outside.at)
+	return true
+}
+
+// outside returns the mapping of a socket inside, which is made where there is none.
+func (b *nat) outside(now tcp.Time, from socket) *mapping {
 	m := b.outward[from]
 	if m == nil || b.stale(now, m) {
 		if m != nil {
@@ -172,9 +180,7 @@ func (b *nat) goOut(now tcp.Time, ip *wire.IP) bool {
 		b.assign(m)
 		b.outward[from] = m
 	}
-	m.used, m.peers[to] = now, true
-	rewrite(ip, true, m.outside.at)
-	return true
+	return m
 }
 
 // comeIn gives a packet from outside the address of the host that it is for.
@@ -202,27 +208,18 @@ func (b *nat) inwardError(now tcp.Time, ip *wire.IP) bool {
 	if fault := wire.ParseIP(padded(quoted), &inner); fault != wire.FaultNone || len(inner.Payload) < 8 {
 		return false
 	}
-	m := b.inward[socket{inner.Proto, netip.AddrPortFrom(inner.Src.Netip(), binary.BigEndian.Uint16(inner.Payload))}]
+	head := inner.HeaderLen + nameAt(inner.Proto)
+	m := b.inward[socket{inner.Proto, netip.AddrPortFrom(inner.Src.Netip(), binary.BigEndian.Uint16(inner.Packet[head:]))}]
 	if m == nil || b.stale(now, m) {
 		return false
 	}
-	head := inner.HeaderLen
 	binary.BigEndian.PutUint16(quoted[head:], m.inside.at.Port())
 	setAddr(quoted, true, m.inside.at.Addr())
 	if !ip.V6 {
 		wire.IPv4(quoted).UpdateChecksum()
 	}
 	setAddr(ip.Packet, false, m.inside.at.Addr())
-	h := wire.ICMP(ip.Payload)
-	h.SetChecksum(0)
-	sum := uint16(0)
-	if ip.V6 {
-		dst := wire.AddrFrom(m.inside.at.Addr())
-		sum = wire.PseudoSum(&ip.Src, &dst, wire.ProtoICMPv6, len(ip.Payload))
-	} else {
-		wire.IPv4(ip.Packet).UpdateChecksum()
-	}
-	h.SetChecksum(^wire.Sum(sum, h))
+	sumICMP(ip.Packet, ip.HeaderLen)
 	return true
 }
 

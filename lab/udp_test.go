@@ -227,6 +227,33 @@ func TestPing(t *testing.T) {
 	})
 }
 
+// Echoes pass a NAT, and the errors about them, but not those of a stranger.
+func TestPingBehindANAT(t *testing.T) {
+	lab.Test(t, func(t *testing.T, n *lab.Net) {
+		n.Default(lab.Link{Delay: 10 * time.Millisecond})
+		server, client, stranger := n.Host("server"), n.Host("client"), n.Host("stranger")
+		nat := n.NAT("nat", "client")
+		for _, to := range []string{server.Addr().String(), server.Addr6().String(), stranger.Addr().String(), server.Addr().String()} {
+			rtt, err := client.Ping(t.Context(), to)
+			if err != nil || rtt < 40*time.Millisecond || rtt > 41*time.Millisecond {
+				t.Errorf("the echo of %s through the NAT after %v, %v", to, rtt, err)
+			}
+			nat.Rebind()
+		}
+		for _, to := range []string{"10.77.0.1", "fd00::77"} {
+			var echo *vitro.EchoError
+			if _, err := client.Ping(t.Context(), to); !errors.As(err, &echo) {
+				t.Errorf("the echo of %s, which no host has: %v", to, err)
+			}
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if _, err := stranger.Ping(ctx, client.Addr().String()); err == nil {
+			t.Error("a stranger's echo gets in")
+		}
+	})
+}
+
 // A name server on a host of the Net, asked by Go's own resolver: the first question is lost, and asked
 // again after its five seconds.
 func TestResolverAsksAgain(t *testing.T) {
