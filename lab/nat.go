@@ -209,6 +209,9 @@ func (b *nat) inwardError(now tcp.Time, ip *wire.IP) bool {
 		return false
 	}
 	head := inner.HeaderLen + nameAt(inner.Proto)
+	if len(quoted) < head+2 {
+		return false
+	}
 	m := b.inward[socket{inner.Proto, netip.AddrPortFrom(inner.Src.Netip(), binary.BigEndian.Uint16(inner.Packet[head:]))}]
 	if m == nil || b.stale(now, m) {
 		return false
