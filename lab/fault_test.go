@@ -285,6 +285,34 @@ func TestNATForgets(t *testing.T) {
 	})
 }
 
+// A NAT that passes on nothing but what it knows from the SYN on: a connection that it has forgotten is
+// dead without a word, at both ends, and another one is not concerned.
+func TestNATDropsUnknown(t *testing.T) {
+	line(t, func(t *testing.T, n *lab.Net) {
+		server, client := n.Host("server"), n.Host("client")
+		nat := n.NAT("nat", "client")
+		nat.DropUnknown(true)
+		c, s := connect(t, client, server)
+		c.Write([]byte("x"))
+		must(t, 0, readFull(s, make([]byte, 1)))
+		nat.Forget()
+		c.Write([]byte("y"))
+		s.Write([]byte("z"))
+		for _, end := range []*vitro.Conn{c, s} {
+			end.SetReadDeadline(time.Now().Add(time.Minute))
+			_, err := end.Read(make([]byte, 1))
+			wantErr(t, "Read from "+end.RemoteAddr().String(), err, os.ErrDeadlineExceeded)
+		}
+		c2, s2 := connect(t, client, server)
+		c2.Write([]byte("x"))
+		must(t, 0, readFull(s2, make([]byte, 1)))
+		nat.DropUnknown(false)
+		c.SetReadDeadline(time.Time{})
+		_, err := c.Read(make([]byte, 1))
+		wantErr(t, "Read once the NAT lets pass what it does not know", err, syscall.ECONNRESET)
+	})
+}
+
 // A NAT with a timeout forgets an idle connection; keep-alives keep it.
 func TestNATTimeout(t *testing.T) {
 	for _, keep := range []bool{false, true} {

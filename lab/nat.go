@@ -23,6 +23,7 @@ type nat struct {
 	node    *node
 	inside  map[*node]bool
 	timeout time.Duration
+	picky   bool // it knows TCP connections from their SYN on, or not at all
 	next    uint16
 	outward map[socket]*mapping
 	inward  map[socket]*mapping // by protocol and the NAT's port
@@ -69,7 +70,7 @@ func (t *NAT) Addr() netip.Addr { return t.node.addr4 }
 func (t *NAT) Addr6() netip.Addr { return t.node.addr6 }
 
 // Forget empties the table, as a NAT that is restarted: what comes from outside is lost, without a
-// word, until the host behind sends, and then it has another port.
+// word, until the host behind sends, and then it has another port. [NAT.DropUnknown] has that lost too.
 func (t *NAT) Forget() {
 	t.net.mu.Lock()
 	defer t.net.mu.Unlock()
@@ -93,6 +94,17 @@ func (t *NAT) Timeout(d time.Duration) {
 	t.net.mu.Lock()
 	defer t.net.mu.Unlock()
 	t.node.nat.timeout = d
+}
+
+// DropUnknown has the NAT lose, without a word, a TCP segment from inside that belongs to no connection
+// whose SYN it has passed on since it was made, or has forgotten all, as a firewall does that knows
+// connections from their beginning on (Linux with nf_conntrack_tcp_loose=0). Then a connection that it
+// has forgotten is dead at both ends, and neither is told. Without it, as at first, such a segment goes
+// out from another port, and the host there answers with a reset.
+func (t *NAT) DropUnknown(on bool) {
+	t.net.mu.Lock()
+	defer t.net.mu.Unlock()
+	t.node.nat.picky = on
 }
 
 func (b *nat) forget() {
@@ -163,6 +175,10 @@ func (b *nat) translate(now tcp.Time, p *Packet) {
 func (b *nat) goOut(now tcp.Time, ip *wire.IP) bool {
 	from := socket{ip.Proto, netip.AddrPortFrom(ip.Src.Netip(), binary.BigEndian.Uint16(ip.Payload))}
 	to := netip.AddrPortFrom(ip.Dst.Netip(), binary.BigEndian.Uint16(ip.Payload[2:]))
+	if known := b.outward[from]; b.picky && ip.Proto == wire.ProtoTCP && !begins(ip) &&
+		(known == nil || b.stale(now, known) || !known.peers[to]) {
+		return false
+	}
 	m := b.outside(now, from)
 	m.used, m.peers[to] = now, true
 	rewrite(ip, true, m.outside.at)
@@ -181,6 +197,11 @@ func (b *nat) outside(now tcp.Time, from socket) *mapping {
 		b.outward[from] = m
 	}
 	return m
+}
+
+// begins reports whether a segment asks for a connection.
+func begins(ip *wire.IP) bool {
+	return len(ip.Payload) >= wire.TCPHeaderLen && wire.TCP(ip.Payload).Flags()&(wire.SYN|wire.ACK) == wire.SYN
 }
 
 // comeIn gives a packet from outside the address of the host that it is for.
