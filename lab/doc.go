@@ -50,7 +50,10 @@
 // [Test] runs in a bubble of [testing/synctest]: time passes only when all goroutines wait, and then at once.
 // A bubble has rules: what a goroutine in it waits for must be of the bubble. A goroutine that waits for a
 // mutex, for the kernel's network, or for a goroutine outside keeps time from passing; if nothing
-// happens for ten seconds of real time, Test ends the process and names the lines ([Patience]). All
+// happens for ten seconds of real time, Test ends the process and names the lines ([Patience]). Who waits
+// for what does not come is ended after a day of the bubble's time, and his line named ([Limit]). What
+// a package makes once for the whole process, as net.DefaultResolver its configuration or others a pool of
+// timers, belongs to the bubble that was first, and the next one dies of it. All
 // goroutines must end within a minute after the test: the hosts are closed then, and whoever reads, writes
 // or accepts gets net.ErrClosed. A bubble begins in the year 2000, before the first day of any certificate
 // of today: [StartAt].

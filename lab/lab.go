@@ -20,6 +20,7 @@ type config struct {
 	seeds    int
 	startAt  time.Time
 	patience time.Duration
+	limit    time.Duration
 }
 
 // An Option changes how [Test] or [New] makes a Net.
@@ -50,7 +51,7 @@ func DualStack() Option { return func(c *config) { c.dual = true } }
 func Patience(d time.Duration) Option { return func(c *config) { c.patience = d } }
 
 func configOf(opts []Option) config {
-	c := config{first: 1, seeds: 1, patience: 10 * time.Second}
+	c := config{first: 1, seeds: 1, patience: 10 * time.Second, limit: defaultLimit}
 	for _, o := range opts {
 		o(&c)
 	}
@@ -91,6 +92,7 @@ func (c config) run(t *testing.T, seed uint64, f func(*testing.T, *Net)) {
 		}
 		n := newNet(t, c, seed, d)
 		t.Cleanup(n.end)
+		n.limited(t, c.limit)
 		f(t, n)
 	})
 }
@@ -101,8 +103,8 @@ func (c config) run(t *testing.T, seed uint64, f func(*testing.T, *Net)) {
 func New(tb testing.TB, opts ...Option) *Net {
 	tb.Helper()
 	c := configOf(opts)
-	if c.seeds != 1 || !c.startAt.IsZero() {
-		tb.Fatal("lab: Seeds and StartAt are for Test")
+	if c.seeds != 1 || !c.startAt.IsZero() || c.limit != defaultLimit {
+		tb.Fatal("lab: Seeds, StartAt and Limit are for Test")
 	}
 	c.bubble = bubbled()
 	n := newNet(tb, c, c.first, nil)
@@ -112,7 +114,7 @@ func New(tb testing.TB, opts ...Option) *Net {
 
 // end is the last thing a test does.
 func (n *Net) end() {
-	if n.tb.Failed() {
+	if n.tb.Failed() && !n.reported.Swap(true) {
 		n.report()
 	}
 	n.close()

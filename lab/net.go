@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -39,6 +40,7 @@ type Net struct {
 	carrying     bool
 	closed       bool
 	record       record
+	reported     atomic.Bool
 	watchdog     *dog
 }
 

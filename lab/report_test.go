@@ -2,6 +2,7 @@ package lab_test
 
 import (
 	"bytes"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -118,6 +119,56 @@ func TestWatchdog(t *testing.T) {
 	for _, mark := range []string{"the one that waits", "the one that holds it"} {
 		if want := lineOf(t, mark); !strings.Contains(out, want) {
 			t.Errorf("the watchdog does not name %s, %s:\n%s", want, mark, out)
+		}
+	}
+}
+
+func TestWaitsOnPurpose(t *testing.T) {
+	onPurpose(t)
+	line(t, func(t *testing.T, n *lab.Net) {
+		c, _ := connect(t, n.Host("client"), n.Host("server"))
+		_, err := io.ReadFull(c, make([]byte, 1)) // LAB: the one that waits for what does not come
+		t.Logf("Read ends with %v", err)
+	}, lab.Limit(48*time.Hour))
+}
+
+// A bubble in which somebody waits for what does not come, while keep-alives let time go on, is ended:
+// his line is named, though a library's function stands between, and his Read gives net.ErrClosed.
+func TestLimit(t *testing.T) {
+	out := again(t, "TestWaitsOnPurpose")
+	for _, want := range []string{
+		"after 48h0m0s of the bubble's time", "A goroutine waits (sync.Cond.Wait) at ",
+		lineOf(t, "the one that waits for what does not come"), "use of closed network connection",
+		"keep-alive probe", "ESTABLISHED",
+	} {
+		if !strings.Contains(out, want) {
+			t.Errorf("the report does not say %q:\n%s", want, out)
+		}
+	}
+	if got := strings.Count(out, "the same packets again"); got != 1 {
+		t.Errorf("there are %d reports", got)
+	}
+}
+
+func TestTriesForEverOnPurpose(t *testing.T) {
+	onPurpose(t)
+	line(t, func(t *testing.T, n *lab.Net) {
+		n.Host("server")
+		for client := n.Host("client"); ; {
+			if _, err := client.Dial("tcp", "server:80"); err == nil {
+				return
+			}
+			time.Sleep(time.Minute) // LAB: the one that tries for ever
+		}
+	}, lab.Limit(time.Hour))
+}
+
+// One that tries again for ever, though its host is closed, is ended with the process.
+func TestLimitOfOneThatTriesForEver(t *testing.T) {
+	out := again(t, "TestTriesForEverOnPurpose")
+	for _, want := range []string{"after 1h0m0s of the bubble's time", "after 1h0m0s more", "lab: TestTriesForEverOnPurpose does not end", lineOf(t, "the one that tries for ever")} {
+		if !strings.Contains(out, want) {
+			t.Errorf("the report does not say %q:\n%s", want, out)
 		}
 	}
 }

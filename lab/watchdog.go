@@ -74,24 +74,37 @@ func bubbled() bool {
 
 // goroutine is one in a dump.
 type goroutine struct {
-	head  string
-	wait  string
-	lines []string // functions and places by turns
+	head   string
+	wait   string
+	bubble string   // its number; nothing: it is in none
+	lines  []string // functions and places by turns
+}
+
+// goroutines reads a dump.
+func goroutines(dump string) (list []goroutine) {
+	for text := range strings.SplitSeq(dump, "\n\n") {
+		head, rest, _ := strings.Cut(text, "\n")
+		g := goroutine{head: head, lines: strings.Split(strings.TrimSpace(rest), "\n")}
+		if _, wait, ok := strings.Cut(head, "["); ok {
+			g.wait, _, _ = strings.Cut(wait, "]")
+			g.wait, _, _ = strings.Cut(g.wait, ",")
+			g.wait = strings.TrimSuffix(g.wait, " (durable)")
+		}
+		if _, number, ok := strings.Cut(head, "synctest bubble "); ok {
+			g.bubble = number[:len(number)-len(strings.TrimLeft(number, "0123456789"))]
+		}
+		list = append(list, g)
+	}
+	return list
 }
 
 // hung says why the time of a bubble stands still, as far as the stacks tell: nothing, if
 // nobody of a bubble waits for what does not let time pass.
 func hung(dump string) string {
 	var stuck, others []goroutine
-	for text := range strings.SplitSeq(dump, "\n\n") {
-		head, rest, _ := strings.Cut(text, "\n")
-		if !strings.Contains(head, "synctest bubble") {
+	for _, g := range goroutines(dump) {
+		if g.bubble == "" {
 			continue
-		}
-		g := goroutine{head: head, lines: strings.Split(strings.TrimSpace(rest), "\n")}
-		if _, wait, ok := strings.Cut(head, "["); ok {
-			g.wait, _, _ = strings.Cut(wait, "]")
-			g.wait, _, _ = strings.Cut(g.wait, ",")
 		}
 		switch {
 		case strings.Contains(g.head, "(durable)"):
@@ -113,17 +126,39 @@ func hung(dump string) string {
 	return b.String()
 }
 
-// where is the first place in a stack that is neither the runtime's, nor of package sync or vitro's.
+// where is the first place in a stack that is neither the standard library's nor vitro's, or the first that
+// is not package runtime's or package sync's, where all are the library's.
 func (g *goroutine) where() string {
+	first := ""
 	for i := 0; i+1 < len(g.lines); i += 2 {
 		f := g.lines[i]
 		if strings.HasPrefix(f, "runtime.") || strings.HasPrefix(f, "internal/") || strings.HasPrefix(f, "sync.") || strings.HasPrefix(f, "time.Sleep") ||
-			strings.HasPrefix(f, "github.com/vitro-net/vitro.") || strings.HasPrefix(f, "github.com/vitro-net/vitro/host.") {
+			strings.HasPrefix(f, "github.com/vitro-net/vitro.") || strings.HasPrefix(f, "github.com/vitro-net/vitro/host.") || strings.HasPrefix(f, "created by ") {
 			continue
 		}
 		place, _, _ := strings.Cut(strings.TrimSpace(g.lines[i+1]), " ")
-		name, _, _ := strings.Cut(f, "(")
-		return fmt.Sprintf("%s (%s)", place, name)
+		name, _, _ := strings.Cut(f, "(0x")
+		at := fmt.Sprintf("%s (%s)", place, strings.TrimSuffix(name, "(...)"))
+		if library == "" || !strings.HasPrefix(place, library) {
+			return at
+		}
+		if first == "" {
+			first = at
+		}
 	}
-	return "an unknown place"
+	if first == "" {
+		return "an unknown place"
+	}
+	return first
 }
+
+// library is where the files of the standard library are, as one of its functions shows that calls us;
+// nothing, where the paths are trimmed.
+var library = func() (root string) {
+	_ = strings.Map(func(r rune) rune {
+		_, file, _, _ := runtime.Caller(1)
+		root = strings.TrimSuffix(file, "strings/strings.go")
+		return r
+	}, "x")
+	return root
+}()
