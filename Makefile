@@ -75,6 +75,10 @@ race: ## the same under the race detector, but for what sim simulates longest
 judges: ## the kernel and real programs as peers: as root, in network namespaces
 	$(if $(JUDGES),$(GO) test -count=1 -timeout 15m $(JUDGES),@echo "no module judges in this tree")
 
+.PHONY: programs
+programs: ## gRPC, SSH, raft, Redis, Postgres, WebSocket, HTTP and RPC over lab, each with SEEDS (10) seeds
+	$(GO) test -count=1 -timeout 60m ./judges/programs -args -seeds=$(or $(SEEDS),10)
+
 .PHONY: fuzz-seeds
 fuzz-seeds: ## the seeds of every fuzz target, alone
 	$(GO) test -run '^Fuzz' $(PACKAGES)
