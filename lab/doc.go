@@ -41,6 +41,7 @@
 //	n.Rule(lab.RST.WhilePeer(tcp.CloseWait).Delay(time.Second))         // a reset to CLOSE-WAIT
 //	n.Rule(lab.First(1, lab.ACK).While(tcp.TimeWait).Drop())            // the last acknowledgment of a close
 //	n.Rule(lab.SYNACK.From("server").Delay(3 * time.Second))
+//	n.Rule(lab.First(1, lab.Text.From("client")).Reset())               // a firewall rejects it
 //
 // [Net.Partition] cuts two hosts off from each other until it is healed. [Host.Crash] takes a host from the network
 // with all its memory, [Host.Restart] brings it back, [Host.Pause] suspends it. [Slow] makes a receiver slow.

@@ -127,6 +127,30 @@ func TestTheThirdFIN(t *testing.T) {
 	})
 }
 
+// What a rule rejects is lost, and resets its sender a round trip later; its receiver learns of it when it
+// sends itself. A SYN that is rejected is refused.
+func TestResetByRule(t *testing.T) {
+	line(t, func(t *testing.T, n *lab.Net) {
+		server, client := n.Host("server"), n.Host("client")
+		c, s := connect(t, client, server)
+		rejected := n.Rule(lab.First(1, lab.Text.From("client")).Reset())
+		took(t, "the reset", rtt, rtt+time.Millisecond, func() {
+			c.Write([]byte("x"))
+			_, err := c.Read(make([]byte, 1))
+			wantErr(t, "Read after a Write that was rejected", err, syscall.ECONNRESET)
+		})
+		if rejected.Hits() != 1 || state(s) != tcp.Established {
+			t.Errorf("%d rejected, and the server is %v; want one, and ESTABLISHED", rejected.Hits(), state(s))
+		}
+		s.Write([]byte("y"))
+		_, err := s.Read(make([]byte, 1))
+		wantErr(t, "the server's Read after its Write", err, syscall.ECONNRESET)
+		n.Rule(lab.First(1, lab.SYN).Reset())
+		_, err = client.Dial("tcp4", "server:80")
+		wantErr(t, "Dial with a SYN that is rejected", err, syscall.ECONNREFUSED)
+	})
+}
+
 // A reset that reaches a connection in CLOSE-WAIT ends it.
 func TestResetInCloseWait(t *testing.T) {
 	line(t, func(t *testing.T, n *lab.Net) {

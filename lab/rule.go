@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/vitro-net/vitro/sim"
+	"github.com/vitro-net/vitro/tcp"
+	"github.com/vitro-net/vitro/wire"
 )
 
 // Verdict is what a rule does to a packet, beside what the link does. The zero Verdict lets it pass.
@@ -13,6 +15,7 @@ type Verdict struct {
 	Delay   time.Duration // how much longer it is on its way: what departs later overtakes it
 	Copies  int           // how many more arrive
 	Corrupt bool          // a bit of it is turned over
+	Reset   bool          // it is lost, and a segment is answered by a reset
 }
 
 // Rule says what becomes of the packets that a Match picks. Make it with Match's methods.
@@ -37,6 +40,11 @@ func (m Match) Dup(n int) Rule {
 
 // Corrupt turns over a bit of what is picked.
 func (m Match) Corrupt() Rule { return m.always("damaged", Verdict{Corrupt: true}) }
+
+// Reset loses what is picked, and answers a segment with a reset as one of no connection gets it (RFC 9293
+// section 3.10.7.1), from the address that it was for: as a firewall that rejects it, or a balancer that has
+// forgotten the connection. The receiver is not told.
+func (m Match) Reset() Rule { return m.always("reset", Verdict{Reset: true}) }
 
 func (m Match) always(what string, v Verdict) Rule {
 	return Rule{m, what, func(*Packet) Verdict { return v }}
@@ -102,11 +110,24 @@ func (n *Net) judge(p *Packet, f *sim.Fate) {
 			continue
 		}
 		p.befalls(a.rule.String())
-		f.Lost = f.Lost || v.Drop
+		f.Lost = f.Lost || v.Drop || v.Reset
 		f.Late += v.Delay
 		f.Copies += v.Copies
 		if v.Corrupt && !f.Damaged {
 			f.Damaged, f.Bit = true, p.from.random.Int()>>1
 		}
+		if v.Reset {
+			n.reset(p)
+		}
 	}
+}
+
+// reset sends a reset from where a segment would arrive next, when it would.
+func (n *Net) reset(p *Packet) {
+	var rst wire.Segment
+	if !p.IsTCP || !tcp.ResetFor(&p.Segment, &rst) {
+		return
+	}
+	flow := p.Flow.Reverse()
+	n.hand(n.now().Add(n.linkOf(p.from, p.to).Delay), p.to, wire.AppendSegment(nil, &flow, &rst, wire.ChecksumNone), false)
 }
