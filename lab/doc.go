@@ -43,7 +43,7 @@
 //	n.Rule(lab.SYNACK.From("server").Delay(3 * time.Second))
 //	n.Rule(lab.First(1, lab.Text.From("client")).Reset())               // a firewall rejects it
 //
-// [Net.Partition] cuts two hosts off from each other until it is healed. [Host.Crash] takes a host from the network
+// [Net.Partition] cuts two hosts off from each other until it is healed, [Net.Isolate] some from all others. [Host.Crash] takes a host from the network
 // with all its memory, [Host.Restart] brings it back, [Host.Pause] suspends it. [Slow] makes a receiver slow.
 //
 // # Time

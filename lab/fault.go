@@ -1,12 +1,16 @@
 package lab
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
-// Cut is a partition: nothing gets from one host to another.
+// Cut is a partition: nothing gets from one host to another, or from a group to all others.
 type Cut struct {
 	net      *Net
 	from, to *node
 	both     bool
+	group    []*node // from them, and to them; from and to are nil
 }
 
 // Partition cuts all ways between two hosts, in both directions. What is on its way arrives.
@@ -21,11 +25,33 @@ func (n *Net) PartitionOneWay(from, to string) *Cut {
 	return n.cut(from, to, false)
 }
 
+// Isolate cuts a group of hosts off from all others, in both directions, as when a cluster splits: those of the
+// group reach each other, and so do the others. What is on its way arrives.
+func (n *Net) Isolate(hosts ...string) *Cut {
+	n.tb.Helper()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	c := &Cut{net: n}
+	for _, h := range hosts {
+		c.group = append(c.group, n.named(h))
+	}
+	n.cuts = append(n.cuts, c)
+	c.note("cut off from all but " + strings.Join(hosts, ", "))
+	return c
+}
+
+// note puts into the ladders what becomes of the cut.
+func (c *Cut) note(what string) {
+	for _, x := range c.group {
+		c.net.record.note(x, what)
+	}
+}
+
 func (n *Net) cut(from, to string, both bool) *Cut {
 	n.tb.Helper()
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	c := &Cut{n, n.named(from), n.named(to), both}
+	c := &Cut{net: n, from: n.named(from), to: n.named(to), both: both}
 	n.cuts = append(n.cuts, c)
 	n.record.note(c.from, "cut off from "+to)
 	return c
@@ -38,6 +64,10 @@ func (c *Cut) Heal() {
 	defer n.mu.Unlock()
 	if i := slices.Index(n.cuts, c); i >= 0 {
 		n.cuts = slices.Delete(n.cuts, i, i+1)
+		if c.from == nil {
+			c.note("joined again with all")
+			return
+		}
 		n.record.note(c.from, "joined again with "+c.to.name)
 	}
 }
@@ -46,6 +76,13 @@ func (c *Cut) Heal() {
 // hosts of a partition, the packet is lost on the first link.
 func (n *Net) isCut(p *Packet) bool {
 	for _, c := range n.cuts {
+		if c.from == nil {
+			src, dst := n.at(p.ip.Src.Netip()), n.at(p.ip.Dst.Netip())
+			if slices.Contains(c.group, src) != slices.Contains(c.group, dst) {
+				return true
+			}
+			continue
+		}
 		from, to := p.from, p.to
 		if p.own {
 			to = n.at(p.ip.Dst.Netip())

@@ -221,6 +221,49 @@ func readFull(c net.Conn, p []byte) error {
 	return err
 }
 
+// A group of two that is cut off from the two others: within each all is well, from one to the other nothing
+// gets until it heals, also not to who stands behind a router.
+func TestIsolate(t *testing.T) {
+	line(t, func(t *testing.T, n *lab.Net) {
+		hosts := map[string]*lab.Host{}
+		for _, name := range []string{"a", "b", "c", "d"} {
+			hosts[name] = n.Host(name)
+			l, err := hosts[name].Listen("tcp", ":80")
+			must(t, 0, err)
+			defer l.Close()
+		}
+		n.Router("router")
+		for _, name := range []string{"a", "b", "c", "d"} {
+			n.Link(name, "router", lab.Link{Delay: rtt / 4})
+		}
+		reaches := func(from, to string) bool {
+			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+			defer cancel()
+			c, err := hosts[from].DialContext(ctx, "tcp4", to+":80")
+			if err == nil {
+				c.Close()
+			}
+			return err == nil
+		}
+		cut := n.Isolate("a", "b")
+		for _, way := range []string{"ab", "ba", "cd", "dc"} {
+			if !reaches(way[:1], way[1:]) {
+				t.Errorf("%s does not reach %s, which is on its side", way[:1], way[1:])
+			}
+		}
+		for _, way := range []string{"ac", "ca", "bd", "db"} {
+			if reaches(way[:1], way[1:]) {
+				t.Errorf("%s reaches %s, from which it is cut off", way[:1], way[1:])
+			}
+		}
+		cut.Heal()
+		cut.Heal()
+		if !reaches("a", "d") {
+			t.Error("a does not reach d after the cut has healed")
+		}
+	})
+}
+
 // What each peer of a host that crashes is told, and when: nothing until it has started again, then a
 // reset for what it sends.
 func TestCrashAndRestart(t *testing.T) {

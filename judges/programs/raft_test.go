@@ -187,11 +187,7 @@ func TestRaftPartition(t *testing.T) {
 				many = append(many, m)
 			}
 		}
-		for _, a := range few {
-			for _, b := range many {
-				cutFor(n, a.name, b.name, time.Minute)
-			}
-		}
+		time.AfterFunc(time.Minute, n.Isolate(few[0].name, few[1].name).Heal)
 		healed := time.Now().Add(time.Minute)
 		lost := old.raft.Apply([]byte("never"), 0)
 		want = append(want, apply(t, many, "meanwhile", 10)...)
