@@ -76,7 +76,7 @@ judges: ## the kernel and real programs as peers: as root, in network namespaces
 	$(if $(JUDGES),$(GO) test -count=1 -timeout 15m $(JUDGES),@echo "no module judges in this tree")
 
 .PHONY: programs
-programs: ## gRPC, SSH, raft, Redis, Postgres, WebSocket, HTTP and RPC over lab, each with SEEDS (10) seeds
+programs: ## gRPC, QUIC, SSH, raft, Redis, Postgres, WebSocket, HTTP and RPC over lab, each with SEEDS (10) seeds
 	$(GO) test -count=1 -timeout 60m ./judges/programs -args -seeds=$(or $(SEEDS),10)
 
 .PHONY: fuzz-seeds
