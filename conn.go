@@ -1,7 +1,6 @@
 package vitro
 
 import (
-	"errors"
 	"io"
 	"net"
 	"syscall"
@@ -24,7 +23,6 @@ var (
 	_ net.Conn      = (*Conn)(nil)
 	_ io.ReaderFrom = (*Conn)(nil)
 	_ io.WriterTo   = (*Conn)(nil)
-	_ syscall.Conn  = (*Conn)(nil)
 )
 
 func (c *Conn) ok() bool { return c != nil && c.c != nil }
@@ -312,14 +310,6 @@ func (c *Conn) Status() tcp.Status {
 		return tcp.Status{}
 	}
 	return c.c.Status()
-}
-
-// SyscallConn always returns an error, errors.ErrUnsupported: there is no file descriptor.
-func (c *Conn) SyscallConn() (syscall.RawConn, error) {
-	if !c.ok() {
-		return nil, syscall.EINVAL
-	}
-	return nil, c.fail("raw-control", "", errors.ErrUnsupported)
 }
 
 // setHere is for what package net says of the local end alone.

@@ -13,15 +13,16 @@
 // [Conn] is a [net.Conn] and [Listener] a [net.Listener], so net/http, crypto/tls and
 // whatever else takes those runs over them; Dial, DialContext and Listen have the types of
 // package net's, and DialTCP and ListenTCP the same with this package's. Of net.TCPConn's
-// methods File and MultipathTCP are missing, and SyscallConn refuses: there is no file
-// descriptor. Errors are those of package net: *net.OpError
+// methods File, MultipathTCP and SyscallConn are missing: there is no file descriptor, and
+// who looks for one (a pool that wants to see whether a connection is alive) takes a refusal
+// for a broken connection, and its absence for what it is. Errors are those of package net: *net.OpError
 // around syscall.ECONNREFUSED, ECONNRESET, EPIPE, ETIMEDOUT, EADDRINUSE, EADDRNOTAVAIL,
 // EHOSTUNREACH, ENETUNREACH, os.ErrDeadlineExceeded, context.Canceled,
 // context.DeadlineExceeded, net.ErrClosed, or io.EOF itself.
 // Beyond the kernel's: ENOBUFS when the Stack has ended a connection to stay within
 // Limits.MaxBuffers, and from Dial at Limits.MaxConnections.
 //
-// [UDPConn] is a [net.PacketConn] with the methods of net.UDPConn but File: [Stack.ListenPacket] and Dial with
+// [UDPConn] is a [net.PacketConn] with the methods of net.UDPConn but File and SyscallConn: [Stack.ListenPacket] and Dial with
 // "udp". There is no multicast. [Stack.Ping] sends ICMP echo requests; those that come are answered.
 //
 // No goroutine belongs to a Stack: work is done by those who call it, by its timers and

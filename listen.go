@@ -2,7 +2,6 @@ package vitro
 
 import (
 	"context"
-	"errors"
 	"net"
 	"syscall"
 	"time"
@@ -168,12 +167,4 @@ func (l *Listener) SetDeadline(t time.Time) error {
 		return cause("", err) // bare, as net.TCPListener returns it
 	}
 	return nil
-}
-
-// SyscallConn always returns an error, errors.ErrUnsupported: there is no file descriptor.
-func (l *Listener) SyscallConn() (syscall.RawConn, error) {
-	if !l.ok() {
-		return nil, syscall.EINVAL
-	}
-	return nil, l.fail("raw-control", "", errors.ErrUnsupported)
 }

@@ -15,7 +15,7 @@ import (
 )
 
 // UDPConn is a UDP socket: a [net.PacketConn], and as Dial gives it a [net.Conn], with the methods
-// of [net.UDPConn] but File. Its errors are *net.OpError with the texts and causes that package net
+// of [net.UDPConn] but File and SyscallConn. Its errors are *net.OpError with the texts and causes that package net
 // has for the same act on Linux; after Close it is net.ErrClosed. All methods may be called by
 // several goroutines at a time. The methods of a zero UDPConn return syscall.EINVAL.
 //
@@ -37,7 +37,6 @@ type UDPConn struct {
 var (
 	_ net.Conn       = (*UDPConn)(nil)
 	_ net.PacketConn = (*UDPConn)(nil)
-	_ syscall.Conn   = (*UDPConn)(nil)
 )
 
 // ListenPacket makes a UDP socket that sends to and hears everybody. The network is "udp", "udp4" or
@@ -571,12 +570,4 @@ func (c *UDPConn) set(do func(*host.UDP) error) error {
 		return &net.OpError{Op: "set", Net: c.network, Addr: c.LocalAddr(), Err: cause("setsockopt", err)}
 	}
 	return nil
-}
-
-// SyscallConn always returns an error, errors.ErrUnsupported: there is no file descriptor.
-func (c *UDPConn) SyscallConn() (syscall.RawConn, error) {
-	if !c.ok() {
-		return nil, syscall.EINVAL
-	}
-	return nil, c.fail("raw-control", "", c.RemoteAddr(), errors.ErrUnsupported)
 }

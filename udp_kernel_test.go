@@ -8,7 +8,6 @@ import (
 	"net/netip"
 	"runtime"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -29,7 +28,6 @@ type udpConn interface {
 	WriteMsgUDPAddrPort(p, oob []byte, addr netip.AddrPort) (n, oobn int, err error)
 	SetReadBuffer(int) error
 	SetWriteBuffer(int) error
-	SyscallConn() (syscall.RawConn, error)
 }
 
 // udpNetwork is package net on the kernel's loopback, or a Stack on its own.

@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"io"
-	"net"
 	"os"
 	"testing"
 	"time"
@@ -18,10 +17,6 @@ import (
 // It would say on the terminal that it does not know how to set the buffers of such a socket.
 func init() { os.Setenv("QUIC_GO_DISABLE_RECEIVE_BUFFER_WARNING", "true") }
 
-// plainPacket hides all of a socket but what a net.PacketConn has: quic-go wants the file descriptor of one
-// that has a method SyscallConn, and takes vitro's refusal for an error of its own.
-type plainPacket struct{ net.PacketConn }
-
 // newQUIC begins a server on "server" that repeats each stream, and returns a client's connection.
 func newQUIC(t *testing.T, n *lab.Net) *quic.Conn {
 	server, client := n.Host("server"), n.Host("client")
@@ -29,7 +24,7 @@ func newQUIC(t *testing.T, n *lab.Net) *quic.Conn {
 	config := &quic.Config{MaxIdleTimeout: time.Minute, KeepAlivePeriod: 5 * time.Second}
 	spc, err := server.ListenPacket("udp4", ":443")
 	must(t, err)
-	st := &quic.Transport{Conn: plainPacket{spc}}
+	st := &quic.Transport{Conn: spc}
 	l, err := st.Listen(&tls.Config{Certificates: []tls.Certificate{cert}, NextProtos: []string{"echo"}}, config)
 	must(t, err)
 	go func() {
@@ -54,7 +49,7 @@ func newQUIC(t *testing.T, n *lab.Net) *quic.Conn {
 	}()
 	cpc, err := client.ListenPacket("udp4", ":0")
 	must(t, err)
-	ct := &quic.Transport{Conn: plainPacket{cpc}}
+	ct := &quic.Transport{Conn: cpc}
 	to, err := client.Dialer().DialContext(t.Context(), "udp4", "server:443")
 	must(t, err)
 	addr := to.RemoteAddr()

@@ -25,11 +25,6 @@ func (silent) Printf(context.Context, string, ...any) {}
 
 func init() { redis.SetLogger(silent{}) }
 
-// bare hides all of a connection but what a net.Conn has. The client asks the file descriptor of one that
-// it takes from its pool whether it is alive, if there is a method SyscallConn; that of vitro refuses, and the
-// client takes the connection for broken and makes another one for each command.
-type bare struct{ net.Conn }
-
 // newRedis begins a miniredis on "server" and returns a client on "client". A miniredis listens by
 // package net alone, but takes connections that others have accepted: its Dial makes one without a
 // listener, and then its Server serves what it is given.
@@ -54,7 +49,7 @@ func newRedis(t *testing.T, n *lab.Net) (c *redis.Client, dials *atomic.Int32) {
 			return nil, err
 		}
 		dials.Add(1)
-		return bare{c}, nil
+		return c, nil
 	}
 	c = redis.NewClient(&redis.Options{
 		Addr: "server:6379", Dialer: dial, PoolSize: 32,
