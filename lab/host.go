@@ -144,21 +144,34 @@ func (h *Host) Stats() Stats {
 // Connections returns the connections: see [vitro.Stack.Connections].
 func (h *Host) Connections() []tcp.Status { return h.Stack().Connections() }
 
-// Netstat has a line for each connection, as the command netstat.
+// mostTimeWait is how many connections in TIME-WAIT a netstat lists.
+const mostTimeWait = 8
+
+// Netstat has a line for each connection, as the command netstat; of those in TIME-WAIT the first, and how
+// many more there are.
 func (h *Host) Netstat() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s, %s and %s\n", h.Name(), h.Addr(), h.Addr6())
+	waiting := 0
 	for _, c := range h.Connections() {
-		fmt.Fprintf(&b, "  %-22v %-22v %-12v", c.Flow.LocalAddrPort(), c.Flow.RemoteAddrPort(), c.State)
+		if c.State == tcp.TimeWait {
+			if waiting++; waiting > mostTimeWait {
+				continue
+			}
+		}
+		line := fmt.Sprintf("  %-22v %-22v %-12v", c.Flow.LocalAddrPort(), c.Flow.RemoteAddrPort(), c.State)
 		for _, x := range []struct {
 			n    uint32
 			what string
 		}{{c.Unacknowledged, "unacknowledged"}, {c.Unsent, "to send"}, {c.Unread, "to read"}} {
 			if x.n > 0 {
-				fmt.Fprintf(&b, " %d %s", x.n, x.what)
+				line += fmt.Sprintf(" %d %s", x.n, x.what)
 			}
 		}
-		b.WriteByte('\n')
+		b.WriteString(strings.TrimRight(line, " ") + "\n")
+	}
+	if more := waiting - mostTimeWait; more > 0 {
+		fmt.Fprintf(&b, "  %d more in TIME-WAIT\n", more)
 	}
 	h.netstatUDP(&b)
 	return b.String()

@@ -50,8 +50,10 @@ func DualStack() Option { return func(c *config) { c.dual = true } }
 // says where. Default 10 s; negative: for ever.
 func Patience(d time.Duration) Option { return func(c *config) { c.patience = d } }
 
+const defaultPatience = 10 * time.Second
+
 func configOf(opts []Option) config {
-	c := config{first: 1, seeds: 1, patience: 10 * time.Second, limit: defaultLimit}
+	c := config{first: 1, seeds: 1, patience: defaultPatience, limit: defaultLimit}
 	for _, o := range opts {
 		o(&c)
 	}
@@ -98,15 +100,18 @@ func (c config) run(t *testing.T, seed uint64, f func(*testing.T, *Net)) {
 }
 
 // New returns an empty network in real time, or, when it is called within a bubble, in that. The hosts
-// are closed at the end of the test, which is reported as by [Test]. Options about bubbles, as [Seeds]
-// or [StartAt], have no meaning here, and are refused.
+// are closed at the end of the test, which is reported as by [Test]. Options that only Test can follow,
+// as [Seeds] or [StartAt], are refused.
 func New(tb testing.TB, opts ...Option) *Net {
 	tb.Helper()
 	c := configOf(opts)
-	if c.seeds != 1 || !c.startAt.IsZero() || c.limit != defaultLimit {
-		tb.Fatal("lab: Seeds, StartAt and Limit are for Test")
-	}
 	c.bubble = bubbled()
+	switch {
+	case c.seeds != 1 || !c.startAt.IsZero() || c.limit != defaultLimit || c.patience != defaultPatience:
+		tb.Fatal("lab: Seeds, StartAt, Limit and Patience are for Test")
+	case c.strict && !c.bubble:
+		tb.Fatal("lab: in real time every Net is Strict")
+	}
 	n := newNet(tb, c, c.first, nil)
 	tb.Cleanup(n.end)
 	return n

@@ -10,8 +10,9 @@ import (
 
 // Limit is how much of a bubble's time may pass, beyond [StartAt], before Test takes the program for one
 // that waits for what will not come: it fails the test, says where the goroutines wait, and closes all
-// hosts; if that does not end it either, Test ends the process. Package synctest itself ends a bubble in which all wait for ever, but as long as there is a
-// connection its keep-alives let time go on. Default 24 h; negative: for ever.
+// hosts; if that does not end it either, Test ends the process. Package synctest itself ends a bubble in
+// which all wait for ever, but as long as there is a connection its keep-alives let time go on. Default
+// 24 h; negative: for ever.
 func Limit(d time.Duration) Option { return func(c *config) { c.limit = d } }
 
 const defaultLimit = 24 * time.Hour

@@ -14,7 +14,8 @@ import (
 // What is kept for the report of a test that fails.
 const (
 	maxStories  = 256      // connections
-	maxEvents   = 160      // the last of each
+	maxFirst    = 40       // events of each, the first
+	maxEvents   = 120      // and the last
 	maxCaptured = 16 << 20 // octets of packets, the last
 )
 
@@ -33,7 +34,9 @@ type record struct {
 type story struct {
 	flow    wire.Flow // as A sees it
 	ends    [2]*node  // A has dialed
-	states  [2]tcp.State
+	first   []event
+	missing int          // events between first and ring
+	states  [2]tcp.State // after them
 	ring    []event
 	next    int // in ring, once it is full
 	trouble int // what was lost, ran out, or was not used
@@ -96,6 +99,10 @@ func (s *story) peer(flow wire.Flow) ladder.Peer {
 
 func (s *story) add(e event) {
 	s.last = e.at
+	if len(s.first) < maxFirst {
+		s.first = append(s.first, e)
+		return
+	}
 	if len(s.ring) < maxEvents {
 		s.ring = append(s.ring, e)
 		return
@@ -103,6 +110,7 @@ func (s *story) add(e event) {
 	if old := &s.ring[s.next]; old.kind == eventState {
 		s.states[old.end] = old.state
 	}
+	s.missing++
 	s.ring[s.next] = e
 	s.next = (s.next + 1) % maxEvents
 }
@@ -219,40 +227,61 @@ func (n *Net) Ladder(a, b string) string {
 	return out.String()
 }
 
+// teller makes a ladder of events.
+type teller struct {
+	*ladder.Recorder
+	ids map[*Packet]ladder.ID
+}
+
 // ladder prints the story.
 func (s *story) ladder(o ladder.PrintOptions) string {
-	rec := ladder.NewRecorder(s.states[0], s.states[1])
-	rec.Peers = [2]string{s.ends[0].name, s.ends[1].name}
-	ids := map[*Packet]ladder.ID{}
-	for i := range s.ring {
-		e := &s.ring[(s.next+i)%len(s.ring)]
-		t := e.at - 1
-		switch e.kind {
-		case eventState:
-			rec.State(t, e.end, e.state, e.rule)
-		case eventDepart:
-			ids[e.packet] = rec.Depart(t, e.end, &e.packet.Segment)
-		case eventArrive:
-			id, ok := ids[e.packet]
-			if !ok { // it departed before the record
-				id = rec.Stray(e.end.Other(), &e.packet.Segment)
+	t := teller{ladder.NewRecorder(tcp.Closed, tcp.Closed), map[*Packet]ladder.ID{}}
+	t.Peers = [2]string{s.ends[0].name, s.ends[1].name}
+	for i := range s.first {
+		t.tell(&s.first[i])
+	}
+	if s.missing > 0 {
+		at := s.ring[s.next].at - 1
+		t.Note(at, ladder.A, fmt.Sprintf("%d events are left out", s.missing))
+		for end, state := range s.states {
+			if state != tcp.Closed {
+				t.State(at, ladder.Peer(end), state, 0)
 			}
-			rec.Arrive(t, id)
-			if len(e.packet.why) > 0 {
-				rec.Note(t, e.end, strings.Join(e.packet.why, "; "))
-			}
-		case eventLost:
-			if id, ok := ids[e.packet]; ok {
-				rec.Lost(t, id)
-				rec.Note(t, e.end, strings.Join(e.packet.why, "; "))
-			}
-		case eventRule:
-			rec.Rule(t, e.end, e.rule)
-		case eventNote:
-			rec.Note(t, e.end, e.text)
 		}
 	}
-	l := rec.Ladder()
+	for i := range s.ring {
+		t.tell(&s.ring[(s.next+i)%len(s.ring)])
+	}
+	l := t.Ladder()
 	l.Title = fmt.Sprintf("%v to %v", s.flow.LocalAddrPort(), s.flow.RemoteAddrPort())
 	return l.Print(o)
+}
+
+// tell adds an event.
+func (t *teller) tell(e *event) {
+	at := e.at - 1
+	switch e.kind {
+	case eventState:
+		t.State(at, e.end, e.state, e.rule)
+	case eventDepart:
+		t.ids[e.packet] = t.Depart(at, e.end, &e.packet.Segment)
+	case eventArrive:
+		id, ok := t.ids[e.packet]
+		if !ok { // it departed before the record
+			id = t.Stray(e.end.Other(), &e.packet.Segment)
+		}
+		t.Arrive(at, id)
+		if len(e.packet.why) > 0 {
+			t.Note(at, e.end, strings.Join(e.packet.why, "; "))
+		}
+	case eventLost:
+		if id, ok := t.ids[e.packet]; ok {
+			t.Lost(at, id)
+			t.Note(at, e.end, strings.Join(e.packet.why, "; "))
+		}
+	case eventRule:
+		t.Rule(at, e.end, e.rule)
+	case eventNote:
+		t.Note(at, e.end, e.text)
+	}
 }

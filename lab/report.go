@@ -3,6 +3,7 @@ package lab
 import (
 	"bufio"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -39,6 +40,8 @@ func (n *Net) report() {
 		fmt.Fprintf(&b, "\nthe packets: %v\n", err)
 	} else if file != "" {
 		fmt.Fprintf(&b, "\nthe packets, with what befell each: %s\n", file)
+	} else {
+		b.WriteString("\nthe packets, with what befell each: go test -artifacts keeps them in a file\n")
 	}
 	n.tb.Log(b.String())
 }
@@ -66,10 +69,11 @@ func (r *record) worst(most int) []*story {
 // artifacts is what has a directory for files that stay.
 type artifacts interface{ ArtifactDir() string }
 
-// capture writes the packets that are kept as a pcapng file, each with what befell it.
+// capture writes the packets that are kept as a pcapng file, each with what befell it, if the file is to
+// stay.
 func (n *Net) capture() (name string, err error) {
 	tb, ok := n.tb.(artifacts)
-	if !ok || len(n.record.packets) == 0 {
+	if f := flag.Lookup("test.artifacts"); !ok || f == nil || f.Value.String() != "true" || len(n.record.packets) == 0 {
 		return "", nil
 	}
 	name = filepath.Join(tb.ArtifactDir(), fmt.Sprintf("seed-%d.pcapng", n.seed))

@@ -172,3 +172,34 @@ func TestLimitOfOneThatTriesForEver(t *testing.T) {
 		}
 	}
 }
+
+// A connection that has been idle for a day has had keep-alives by the hundred: its ladder begins with the
+// handshake all the same, and says how much is left out. A netstat does not list a hundred TIME-WAITs.
+func TestLadderAndNetstatStayShort(t *testing.T) {
+	line(t, func(t *testing.T, n *lab.Net) {
+		server, client := n.Host("server"), n.Host("client")
+		c, _ := connect(t, client, server)
+		time.Sleep(20 * time.Hour)
+		c.CloseWrite()
+		n.Settle()
+		text := n.Ladder("client", "server")
+		for _, want := range []string{"<CTL=SYN>", "events are left out", "FIN-WAIT-2"} {
+			if !strings.Contains(text, want) {
+				t.Errorf("the ladder does not have %q", want)
+			}
+		}
+		if lines := strings.Count(text, "\n"); lines > 200 {
+			t.Errorf("the ladder has %d lines", lines)
+		}
+		for range 30 {
+			c, s := connect(t, client, server)
+			c.Close()
+			n.Settle()
+			s.Close()
+			n.Settle()
+		}
+		if text := client.Netstat(); strings.Count(text, "TIME-WAIT") != 9 || !strings.Contains(text, "22 more in TIME-WAIT") {
+			t.Errorf("of thirty connections in TIME-WAIT netstat says\n%s", text)
+		}
+	})
+}
