@@ -105,7 +105,7 @@ func (h *Host) Detach(l link.Link) error {
 // portOf returns the port of a link that belongs to the host, or nil.
 func (h *Host) portOf(l link.Link) *port {
 	for _, p := range *h.ports.Load() {
-		if p != nil && p.owned && !p.gone && same(p.link, l) {
+		if p != nil && p.owned && !p.gone && p.iface != 0 && same(p.link, l) {
 			return p
 		}
 	}

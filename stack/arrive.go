@@ -14,7 +14,7 @@ func (s *Stack) Arrive(now tcp.Time, iface int, p *wire.Packet) {
 		s.stats.NoInterface++
 		return
 	}
-	if n.id != loopback {
+	if !s.loops(n) {
 		s.stats.PacketsIn++
 	}
 	s.arrive(now, n, p)
@@ -232,7 +232,7 @@ func (s *Stack) answer(flow *wire.Flow, seg *wire.Segment) {
 
 // queueOf returns the queue of what leaves by n.
 func (s *Stack) queueOf(n *netif) *queue {
-	if n.id == loopback {
+	if s.loops(n) {
 		return &s.loop
 	}
 	return &s.outbox

@@ -29,7 +29,8 @@ type InterfaceConfig struct {
 	Down bool
 }
 
-// loopback is the interface by which the stack reaches itself. Nobody else sees it.
+// loopback is the interface by which the stack reaches itself. Nobody else sees it, unless
+// SetLoopback has made a link of it.
 const loopback = 0
 
 // netif is an interface.
@@ -90,11 +91,8 @@ func (s *Stack) AddInterface(cfg InterfaceConfig) (id int, err error) {
 }
 
 func (s *Stack) addInterface(cfg InterfaceConfig) int {
-	const headers = wire.IPv6HeaderLen + 60 // the longest in front of text
-	n := &netif{id: len(s.ifaces), cfg: cfg, largest: max(cfg.MTU, cfg.MaxSuper)}
-	if cfg.MaxSuper > cfg.MTU && cfg.MaxSuper > headers {
-		n.super = cfg.MaxSuper - headers
-	}
+	n := &netif{id: len(s.ifaces), cfg: cfg}
+	n.measure()
 	s.ifaces = append(s.ifaces, n)
 	for _, p := range cfg.Prefixes {
 		s.own[wire.AddrFrom(p.Addr())] = n
@@ -104,6 +102,15 @@ func (s *Stack) addInterface(cfg InterfaceConfig) int {
 		}
 	}
 	return n.id
+}
+
+// measure says how long what leaves by the interface may be.
+func (n *netif) measure() {
+	const headers = wire.IPv6HeaderLen + 60 // the longest in front of text
+	n.largest, n.super = max(n.cfg.MTU, n.cfg.MaxSuper), 0
+	if n.cfg.MaxSuper > n.cfg.MTU && n.cfg.MaxSuper > headers {
+		n.super = n.cfg.MaxSuper - headers
+	}
 }
 
 func broadcastOf(p netip.Prefix) wire.Addr {

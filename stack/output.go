@@ -57,7 +57,7 @@ func (s *Stack) outputQueue(b *Batch) bool {
 // canOutput reports whether b has room for whatever c may send next.
 func (s *Stack) canOutput(c *Conn, b *Batch) bool {
 	n := s.leads(c)
-	return n == nil || n.id == loopback || b.fits(n.largest)
+	return n == nil || s.loops(n) || b.fits(n.largest)
 }
 
 // leads returns the interface by which c sends, or nil.
@@ -114,7 +114,7 @@ func (s *Stack) putSegment(n *netif, c *Conn, flow *wire.Flow, seg *wire.Segment
 	if n.cfg.ChecksumOffload {
 		sum = wire.ChecksumPartial
 	}
-	if n.id == loopback {
+	if s.loops(n) {
 		size := wire.HeaderLen(flow, seg) + int(seg.TextLen())
 		size = form(s.loop.grow(size), c, flow, seg, sum)
 		s.loop.add(loopback, size, seg.GSO, sum)

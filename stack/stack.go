@@ -18,6 +18,7 @@ type Stack struct {
 	routes    []route // most specific first
 	own       map[wire.Addr]*netif
 	broadcast []wire.Addr
+	cabled    bool   // the loopback is a link: SetLoopback
 	routing   uint32 // counts changes of routes: a Conn that has an older count asks again
 
 	conns     map[wire.Flow]*Conn
