@@ -79,6 +79,13 @@ judges: ## the kernel and real programs as peers: as root, in network namespaces
 programs: ## gRPC, QUIC, SSH, raft, Redis, Postgres, WebSocket, HTTP and RPC over lab, each with SEEDS (10) seeds
 	$(GO) test -count=1 -timeout 60m ./judges/programs -args -seeds=$(or $(SEEDS),10)
 
+# RACE=-race runs them under the race detector; SUITES="net net/http" picks some.
+.PHONY: go-tests
+go-tests: ## Go's own tests of net, net/http, crypto/tls, ... over vitro, plain and impaired; RACE=-race, SUITES=packages
+	$(GO) build -o bin/vitro ./cmd/vitro
+	$(GO) run ./judges/gotests -overlay "$$(bin/vitro overlay)" $(RACE) $(SUITES)
+	VITRO_LINK=delay=1ms,loss=1% $(GO) run ./judges/gotests -overlay "$$(bin/vitro overlay)" $(RACE) $(SUITES)
+
 .PHONY: fuzz-seeds
 fuzz-seeds: ## the seeds of every fuzz target, alone
 	$(GO) test -run '^Fuzz' $(PACKAGES)

@@ -72,7 +72,7 @@ NO_COLOR in the environment switches colours off.`,
 	}
 	root.SetVersionTemplate("{{.Version}}\n")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(newDemo(), newServe(), newGet(), newListen(), newDial(), newBench(), newVersion())
+	root.AddCommand(newDemo(), newServe(), newGet(), newListen(), newDial(), newBench(), newOverlay(), newVersion())
 	return root
 }
 

@@ -1,0 +1,73 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/vitro-net/vitro/cmd/vitro/internal/loopback"
+	"github.com/vitro-net/vitro/cmd/vitro/internal/overlay"
+)
+
+func newOverlay() *cobra.Command {
+	return &cobra.Command{
+		Use:   "overlay",
+		Short: "Put vitro beneath package net of any Go program",
+		Long: `Print the path of a file for the flag -overlay of go build, go test and go run. A program
+built with it has vitro beneath the toolchain's package net for TCP on loopback addresses:
+127.0.0.0/8, ::1, localhost, and what listens on all addresses. It needs no change, and runs in
+testing/synctest bubbles too, where each bubble has a network of its own.
+
+What listens on all addresses is reached from within the program alone. A port on which nothing
+in the program listens is tried at the kernel, but for bubbles. UDP, Unix sockets and all other
+addresses are the kernel's as before. SyscallConn and File give an error.
+
+The environment of the program says what the network is:
+  VITRO_LINK   what links do to packets, as delay=20ms,loss=1%,rate=10mbit. Keys:
+               ` + loopback.Keys + `
+  VITRO_PCAP   a file in which all packets are put down, in pcapng
+  VITRO_STATS  a file for counters, one line
+In a name of a file * stands for the number of the process.
+
+The toolchain is the one that go runs in this directory, ` + overlay.Known + `; it is not changed. The file
+and what it names are in the user's cache directory.`,
+		Example: `  go test -overlay=$(vitro overlay) ./...
+  VITRO_LINK=delay=20ms,loss=1% VITRO_PCAP=/tmp/it.pcapng go test -overlay=$(vitro overlay) -run TestX .`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			t, err := toolchain()
+			if err != nil {
+				return err
+			}
+			cache, err := os.UserCacheDir()
+			if err != nil {
+				cache = os.TempDir()
+			}
+			path, err := overlay.Write(t, filepath.Join(cache, "vitro", "overlay"))
+			if err != nil {
+				return err
+			}
+			_, err = fmt.Fprintln(cmd.OutOrStdout(), path)
+			return err
+		},
+	}
+}
+
+// toolchain asks go which it is here.
+func toolchain() (t overlay.Toolchain, err error) {
+	out, err := exec.Command("go", "env", "-json", "GOROOT", "GOVERSION", "GOOS", "GOARCH").Output()
+	if err != nil {
+		var exit *exec.ExitError
+		if errors.As(err, &exit) && len(exit.Stderr) > 0 {
+			err = fmt.Errorf("go env: %s", strings.TrimSpace(string(exit.Stderr)))
+		}
+		return t, err
+	}
+	return t, json.Unmarshal(out, &t)
+}
