@@ -1,6 +1,7 @@
 package overlay
 
 import (
+	"errors"
 	"fmt"
 	"go/ast"
 	"go/build"
@@ -141,6 +142,9 @@ func sourceOf(f any, name string) (string, error) {
 	pc := runtime.FuncForPC(reflect.ValueOf(f).Pointer())
 	file, _ := pc.FileLine(pc.Entry())
 	dir := filepath.Dir(filepath.FromSlash(file))
+	if !filepath.IsAbs(dir) && !strings.Contains(dir, "@") {
+		return "", errors.New("this command was built with -trimpath from a working tree, and does not know where its sources are")
+	}
 	if !filepath.IsAbs(dir) {
 		dir = filepath.Join(build.Default.GOPATH, "pkg", "mod", dir)
 		if c := os.Getenv("GOMODCACHE"); c != "" {
