@@ -26,7 +26,9 @@ testing/synctest bubbles too, where each bubble has a network of its own.
 
 What listens on all addresses is reached from within the program alone. A port on which nothing
 in the program listens is tried at the kernel, but for bubbles. UDP, Unix sockets and all other
-addresses are the kernel's as before. SyscallConn and File give an error.
+addresses are the kernel's as before. SyscallConn and File give an error; a Control function of
+a Dialer or ListenConfig gets a socket of the kernel's that is closed after it, so that what it
+sets has no effect. A socket is refused to goroutines of another bubble than its own.
 
 The environment of the program says what the network is:
   VITRO_LINK   what links do to packets, as delay=20ms,loss=1%,rate=10mbit. Keys:
