@@ -25,6 +25,7 @@ type Host struct {
 	woken   []*watcher   // those to be told of signals
 	packet  *Packet      // that arrives just now
 	in      []byte       // its octets: the stack keeps none of them
+	drops   stack.Drops  // up to the last packet that has arrived
 	told    ruleCounters // drops that the machine has told of since it began to arrive
 	place   place
 }
@@ -143,25 +144,26 @@ func (h *Host) tell() {
 	}
 }
 
-// arrive gives a packet to the stack, as octets that may differ from those that departed. Of the drops that follow the machine tells those of
-// connections; the stack's own are seen in its counters.
+// arrive gives a packet to the stack, as octets that may differ from those that departed. Of the drops that
+// follow the machine tells those of connections; the stack's own are seen in its counters.
 func (h *Host) arrive(iface int, p *Packet, octets []byte) {
 	w := h.world
 	w.tell(&Event{Kind: Arrive, Host: h, Packet: p})
 	h.packet, h.told = p, ruleCounters{}
-	before := h.stack.Stats()
+	before := h.drops
+	h.stack.Drops(&before)
 	h.in = append(append(h.in[:0], make([]byte, wire.Headroom)...), octets...)
 	pkt := wire.Packet{Buf: h.in, Head: wire.Headroom}
 	h.stack.Arrive(w.now, iface, &pkt)
-	if after := h.stack.Stats(); after.Rules != before.Rules || after.Faults != before.Faults {
-		h.tellDrops(p, &before, &after)
+	if h.drops = before; h.stack.Drops(&h.drops) {
+		h.tellDrops(p, &before, &h.drops)
 	}
 	h.packet = nil
 	h.touch()
 }
 
 // tellDrops tells of each drop that no connection has told of.
-func (h *Host) tellDrops(p *Packet, before, after *stack.Stats) {
+func (h *Host) tellDrops(p *Packet, before, after *stack.Drops) {
 	for rule, n := range after.Rules {
 		for range n - before.Rules[rule] - h.told[rule] {
 			h.world.tell(&Event{Kind: Drop, Host: h, Flow: h.flowOf(p), Packet: p, Rule: tcp.Rule(rule)})

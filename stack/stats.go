@@ -8,6 +8,22 @@ import (
 	"github.com/vitro-net/vitro/wire"
 )
 
+// Drops are the counters of Stats that say what was dropped. To read them costs nothing, while Stats
+// counts the connections too.
+type Drops struct {
+	Rules  [tcp.NumRules]uint64
+	Faults [wire.NumFaults]uint64
+}
+
+// Drops puts the present counters into d, and reports whether they differ from what was there.
+func (s *Stack) Drops(d *Drops) (changed bool) {
+	if d.Rules == s.stats.Rules && d.Faults == s.stats.Faults {
+		return false
+	}
+	d.Rules, d.Faults = s.stats.Rules, s.stats.Faults
+	return true
+}
+
 // Stats are counters since New, and below them how many there are now.
 type Stats struct {
 	PacketsIn, PacketsOut   uint64 // by interfaces; what a stack sends itself is not counted as out
