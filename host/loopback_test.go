@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -37,17 +38,28 @@ func (l *hairpin) Close() error                 { l.closed = true; return nil }
 
 func (l *hairpin) Send(batch []wire.Packet) error {
 	l.mu.Lock()
-	defer l.mu.Unlock()
+	at := len(l.seen)
 	for _, p := range batch {
 		p.Buf, p.Head = bytes.Clone(p.Bytes()), 0
 		l.seen = append(l.seen, p)
+	}
+	came := slices.Clone(l.seen[at:])
+	l.mu.Unlock()
+	for _, p := range came {
 		if l.after == 0 {
-			defer l.r.Receive([]wire.Packet{p})
+			l.r.Receive([]wire.Packet{p})
 		} else {
 			time.AfterFunc(l.after, func() { l.r.Receive([]wire.Packet{p}) })
 		}
 	}
 	return nil
+}
+
+// packets returns what has been sent.
+func (l *hairpin) packets() []wire.Packet {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.seen)
 }
 
 func loopbackHost(t *testing.T, l link.Link) *host.Host {
@@ -104,13 +116,14 @@ func TestLoopbackByLink(t *testing.T) {
 			s.Close()
 			c.Close()
 			time.Sleep(time.Second)
-			for _, p := range l.seen {
+			seen := l.packets()
+			for _, p := range seen {
 				if len(p.Buf) > l.mtu || p.GSO != 0 || p.Sum != wire.ChecksumNone {
 					t.Fatalf("a packet of %d octets, super-segment of %d, checksum %v on a loopback link of MTU %d without offloads", len(p.Buf), p.GSO, p.Sum, l.mtu)
 				}
 			}
-			if least := len(want) / l.mtu; len(l.seen) < least {
-				t.Errorf("a loopback link has seen %d packets; %d octets are at least %d", len(l.seen), len(want), least)
+			if least := len(want) / l.mtu; len(seen) < least {
+				t.Errorf("a loopback link has seen %d packets; %d octets are at least %d", len(seen), len(want), least)
 			}
 		})
 	}
@@ -144,7 +157,7 @@ func TestLoopbackOffload(t *testing.T) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	longest := 0
-	for _, p := range l.seen {
+	for _, p := range l.packets() {
 		longest = max(longest, len(p.Buf))
 	}
 	if longest <= l.mtu {
