@@ -154,8 +154,6 @@ func TestLoopbackOffload(t *testing.T) {
 	if got, err := io.ReadAll(s); err != nil || !bytes.Equal(got, want) {
 		t.Errorf("%d octets came through a loopback link with offloads, and %v; want %d", len(got), err, len(want))
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
 	longest := 0
 	for _, p := range l.packets() {
 		longest = max(longest, len(p.Buf))
