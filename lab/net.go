@@ -34,8 +34,8 @@ type Net struct {
 	pending      []*Packet // sent at this instant, or just before
 	due, arrived []*Packet // room for those of a round
 	turn         uint64
-	armed        tcp.Time // when the carrier wakes by itself
-	wake         chan struct{}
+	armed        tcp.Time // when timer wakes the carrier; Never: it does not run
+	timer        *time.Timer
 	ended        chan struct{} // closed by the carrier
 	carrying     bool
 	closed       bool
@@ -57,7 +57,8 @@ func newNet(tb testing.TB, c config, seed uint64, watchdog *dog) *Net {
 		tb: tb, config: c, seed: seed, start: time.Now(), armed: tcp.Never, def: new(Link),
 		links: map[[2]*node]*Link{},
 	}
-	n.wake, n.ended = make(chan struct{}, 1), make(chan struct{})
+	n.ended, n.timer = make(chan struct{}), time.NewTimer(0)
+	n.armed = n.now()
 	n.record.init(n)
 	n.watchdog = watchdog
 	go n.carry()
@@ -226,15 +227,14 @@ func (n *Net) hand(now tcp.Time, x *node, b []byte, made bool) {
 	n.pending = append(n.pending, p)
 }
 
-// arm wakes the carrier if something is due before it wakes by itself.
+// arm sets the timer to when something is due, if that is sooner.
 func (n *Net) arm() {
-	if n.closed || n.carrying || n.deadline() >= n.armed {
+	if n.closed || n.carrying {
 		return
 	}
-	n.armed = 0 // once is enough
-	select {
-	case n.wake <- struct{}{}:
-	default:
+	if at := n.deadline(); at < n.armed {
+		n.armed = at
+		n.timer.Reset(max(at.Sub(n.now()), 0))
 	}
 }
 
@@ -254,28 +254,21 @@ func (n *Net) deadline() tcp.Time {
 // would have a new one, with a new stack, for each packet.
 func (n *Net) carry() {
 	defer close(n.ended)
-	timer := time.NewTimer(time.Hour)
-	defer timer.Stop()
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	for !n.closed {
+	defer n.timer.Stop()
+	for {
+		<-n.timer.C
+		n.mu.Lock()
 		n.watchdog.stroke()
 		n.carrying = true
 		for !n.closed && n.round() {
 		}
-		n.carrying = false
-		n.armed = n.deadline()
-		var due <-chan time.Time
-		if n.armed != tcp.Never {
-			timer.Reset(max(n.armed.Sub(n.now()), 0))
-			due = timer.C
-		}
+		n.carrying, n.armed = false, tcp.Never
+		closed := n.closed
+		n.arm()
 		n.mu.Unlock()
-		select {
-		case <-due:
-		case <-n.wake:
+		if closed {
+			return
 		}
-		n.mu.Lock()
 	}
 }
 
@@ -459,13 +452,9 @@ func (n *Net) Settle() {
 func (n *Net) close() {
 	n.mu.Lock()
 	n.closed = true
-	n.armed = 0
+	n.timer.Reset(0)
 	nodes := n.nodes
 	n.mu.Unlock()
-	select {
-	case n.wake <- struct{}{}:
-	default:
-	}
 	<-n.ended
 	for _, x := range nodes {
 		if x.host != nil {
