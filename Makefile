@@ -8,9 +8,11 @@ GO ?= go
 FUZZTIME ?= 1m
 BENCH ?= .
 
-# The modules that go.work joins, and all their packages: in a workspace one go command
-# takes them together.
-MODULES := $(shell $(GO) work edit -json | sed -n 's/.*"DiskPath": "\(.*\)".*/\1/p')
+# The modules that go.work joins.
+ALL_MODULES := $(shell $(GO) work edit -json | sed -n 's/.*"DiskPath": "\(.*\)".*/\1/p')
+# Those that are tested each time, and all their packages: in a workspace one go command takes them
+# together. judges/clusters stands on etcd and NATS: make clusters.
+MODULES := $(filter-out ./judges/clusters,$(ALL_MODULES))
 PACKAGES := $(patsubst %,%/...,$(MODULES))
 # The judges take root, the kernel and minutes; without them a test run is for any desk.
 DESK := $(filter-out ./judges/...,$(PACKAGES))
@@ -48,7 +50,7 @@ rfc-check: ## has each requirement of RFC 9293 its code and its test, or a debt?
 # By itself each module must say what it needs: go.work joins them here and nowhere else.
 .PHONY: tidy-check
 tidy-check: ## does each go.mod say what its module needs, without go.work?
-	@for m in $(MODULES); do echo "go mod tidy $$m"; (cd $$m && GOWORK=off $(GO) mod tidy -diff); done
+	@for m in $(ALL_MODULES); do echo "go mod tidy $$m"; (cd $$m && GOWORK=off $(GO) mod tidy -diff); done
 
 .PHONY: lint
 lint: $(LINT) ## golangci-lint in every module
@@ -78,6 +80,13 @@ judges: ## the kernel and real programs as peers: as root, in network namespaces
 .PHONY: programs
 programs: ## gRPC, QUIC, SSH, raft, Redis, Postgres, WebSocket, HTTP and RPC over lab, each with SEEDS (10) seeds
 	$(GO) test -count=1 -timeout 60m ./judges/programs -args -seeds=$(or $(SEEDS),10)
+
+# Not part of make test: to compile them takes a minute or two the first time, to run them half a
+# minute. go vet is what lints them. VITRO_LINK=delay=5ms,loss=1% impairs the network.
+.PHONY: clusters
+clusters: ## three etcd for ten virtual minutes and three NATS servers for an hour, unmodified, by the overlay
+	$(GO) build -o bin/vitro ./cmd/vitro
+	$(GO) test -v -count=1 -timeout 10m -overlay "$$(bin/vitro overlay)" ./judges/clusters/...
 
 # RACE=-race runs them under the race detector; SUITES="net net/http" picks some.
 .PHONY: go-tests

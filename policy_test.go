@@ -28,7 +28,7 @@ var machineStands = exists("tcp/event.go")
 var pure = []string{"seq", "wire", "tcp", "stack", "sim", "ladder", "life"}
 
 // nested lists the modules below the root, as patterns of path.Match.
-var nested = []string{"cmd/vitro", "judges", "bench", "adapters/*", "examples/*"}
+var nested = []string{"cmd/vitro", "judges", "judges/*", "bench", "adapters/*", "examples/*"}
 
 // rootRequires is all that who imports vitro gets with it.
 var rootRequires = []string{"golang.org/x/sys"}
