@@ -89,9 +89,7 @@ func (n *Net) Link(a, b string, l Link) {
 	defer n.mu.Unlock()
 	x, y := n.named(a), n.named(b)
 	if x == y {
-		n.mu.Unlock()
-		n.must(fmt.Errorf("lab: a link from %s to itself", a))
-		n.mu.Lock()
+		n.tb.Fatalf("lab: a link from %s to itself", a)
 	}
 	delete(n.links, [2]*node{y, x})
 	n.links[[2]*node{x, y}] = &l
@@ -135,14 +133,13 @@ func (n *Net) must(err error) {
 	}
 }
 
-// named returns the host of that name. It is called with the lock, and ends the test without it.
+// named returns the host of that name, or ends the test: the lock goes by the caller's defer.
 func (n *Net) named(name string) *node {
 	for _, x := range n.nodes {
 		if x.name == name {
 			return x
 		}
 	}
-	n.mu.Unlock()
 	n.tb.Fatalf("lab: there is no host %q", name)
 	panic("unreachable")
 }

@@ -41,7 +41,6 @@ func (n *Net) add(name string) *node {
 	defer n.mu.Unlock()
 	for _, x := range n.nodes {
 		if x.name == name {
-			n.mu.Unlock()
 			n.tb.Fatalf("lab: there is a host %q already", name)
 		}
 	}

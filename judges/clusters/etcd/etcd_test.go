@@ -120,6 +120,7 @@ func tenMinutes(t *testing.T) {
 	cut := time.Now()
 	w.write()
 	t.Logf("%s led and was stopped; the next write took %v", list[stopped].name, time.Since(cut))
+	// It is stopped in order, and hands its office over: no election has to time out.
 	if d := time.Since(cut); d > 10*time.Second {
 		t.Errorf("after the leader has stopped a write takes %v, more than ten election timeouts", d)
 	}
