@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -357,6 +358,52 @@ func TestInterfaceDeleted(t *testing.T) {
 	if len(told) != 0 {
 		t.Errorf("told again: %v", <-told)
 	}
+}
+
+// The kernel wakes a reader in the midst of the deletion, when a read still says EAGAIN. On one
+// processor the reader often runs right then.
+func TestInterfaceDeletedOnOneProcessor(t *testing.T) {
+	ns := netns.ForTest(t)
+	onOneProcessor(t)
+	for i := range 40 {
+		d := open(t, ns, Config{Name: "vt0", Queues: 4})
+		told := make(downs, 1)
+		d.Attach(told)
+		run(t, ns, "ip link delete vt0")
+		select {
+		case <-told:
+		case <-time.After(limit):
+			t.Fatalf("deletion %d: nobody is told", i)
+		}
+		d.Close()
+	}
+}
+
+// onOneProcessor keeps all threads of the process, and what they start, on one processor until
+// the test ends.
+func onOneProcessor(t *testing.T) {
+	t.Helper()
+	var all, one unix.CPUSet
+	if err := unix.SchedGetaffinity(0, &all); err != nil {
+		t.Fatal(err)
+	}
+	for cpu := 0; one.Count() == 0; cpu++ {
+		if all.IsSet(cpu) {
+			one.Set(cpu)
+		}
+	}
+	set := func(cpus *unix.CPUSet) {
+		threads, err := os.ReadDir("/proc/self/task")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, th := range threads {
+			tid, _ := strconv.Atoi(th.Name())
+			unix.SchedSetaffinity(tid, cpus) // a thread that has ended needs none
+		}
+	}
+	set(&one)
+	t.Cleanup(func() { set(&all) })
 }
 
 // passFD opens a TUN as a foreign program would and returns its file.

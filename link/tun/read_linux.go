@@ -36,7 +36,8 @@ func (d *Device) read(q *queue, r link.Receiver) {
 	fill := rd.fill
 	for {
 		if err := q.conn.Read(fill); err != nil {
-			return // Close
+			rd.err = err // after Close nobody is told of it
+			q.conn.Control(rd.gone)
 		}
 		if len(rd.batch) > 0 {
 			r.Receive(rd.take())
@@ -61,6 +62,9 @@ func (rd *reader) fill(fd uintptr) bool {
 		case err == unix.EINTR:
 			continue
 		case err == unix.EAGAIN:
+			if len(rd.batch) == 0 {
+				rd.gone(fd)
+			}
 		case err != nil:
 			rd.err = err
 		case n == 0:
@@ -86,6 +90,16 @@ func (rd *reader) fill(fd uintptr) bool {
 	c.receivedOctets.Add(uint64(octets))
 	c.receivedInvalid.Add(uint64(invalid))
 	return len(rd.batch) > 0 || rd.err != nil
+}
+
+// gone sees whether the interface is being deleted. The kernel wakes the reader while it does so,
+// once, and until it has done it a read says EAGAIN as ever: who waits again then waits for good,
+// or is told by the runtime that the file cannot be polled. Poll knows it before the reader is woken.
+func (rd *reader) gone(fd uintptr) {
+	p := []unix.PollFd{{Fd: int32(fd)}}
+	if n, err := unix.Poll(p, 0); n > 0 && err == nil && p[0].Revents&unix.POLLERR != 0 {
+		rd.err = unix.EBADFD // what the next read would say
+	}
 }
 
 // add appends the packet of n octets which has been read to the arena, and reports whether
