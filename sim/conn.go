@@ -1,7 +1,6 @@
 package sim
 
 import (
-	"fmt"
 	"net/netip"
 
 	"github.com/vitro-net/vitro/stack"
@@ -75,7 +74,7 @@ func (c *Conn) Send(p []byte) (int, error) {
 	}
 	n, err := c.conn.Send(c.host.world.now, p)
 	if n > 0 {
-		c.host.called(fmt.Sprintf("send %d octets", n))
+		c.host.called("send %d octets", n)
 	}
 	c.host.touch()
 	return n, err
@@ -105,7 +104,7 @@ func (c *Conn) SetHopLimit(hops uint8) error {
 	if c.gone() {
 		return tcp.ErrNotExist
 	}
-	c.host.called(fmt.Sprintf("set hop limit %d", hops))
+	c.host.called("set hop limit %d", hops)
 	c.conn.SetHopLimit(hops)
 	return nil
 }
@@ -169,7 +168,7 @@ func (h *Host) Listen(local netip.AddrPort, opts stack.ListenOptions) (*Listener
 	l.watcher = watcher{host: h, stack: h.stack, told: func(tcp.Signal) { l.acceptAll() }}
 	sl.Watch(&l.watcher)
 	at := sl.Addr()
-	h.world.tell(&Event{Kind: State, Host: h, Flow: wire.Flow{Local: wire.AddrFrom(at.Addr()), LocalPort: at.Port()},
+	h.world.tell(Event{Kind: State, Host: h, Flow: wire.Flow{Local: wire.AddrFrom(at.Addr()), LocalPort: at.Port()},
 		From: tcp.Closed, To: tcp.Listen, Rule: tcp.RuleOpenPassive})
 	return l, nil
 }

@@ -54,12 +54,24 @@ type Event struct {
 // Watch has the World call f for each event from now on, in the order in which they happen;
 // several functions in the order in which they came. What leads to a departure is told before
 // it, what an arrival leads to after it. f must not call the World or its hosts.
-func (w *World) Watch(f func(*Event)) { w.watch = append(w.watch, f) }
+func (w *World) Watch(f func(*Event)) {
+	w.watch = append(w.watch, f)
+	for _, h := range w.hosts {
+		h.stack.Drops(&h.drops) // those before are not told
+	}
+}
+
+// watched reports whether anybody watches: what an event says need not be found out else.
+func (w *World) watched() bool { return len(w.watch) > 0 }
 
 // tell shows e to whoever watches.
-func (w *World) tell(e *Event) {
-	e.Time = w.now
+func (w *World) tell(e Event) {
+	if !w.watched() {
+		return
+	}
+	w.event = e // so that none is allocated for each
+	w.event.Time = w.now
 	for _, f := range w.watch {
-		f(e)
+		f(&w.event)
 	}
 }

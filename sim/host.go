@@ -2,6 +2,7 @@ package sim
 
 import (
 	"encoding/binary"
+	"fmt"
 	"math/rand/v2"
 	"net/netip"
 
@@ -24,7 +25,6 @@ type Host struct {
 	touched bool         // it may have something to send
 	woken   []*watcher   // those to be told of signals
 	packet  *Packet      // that arrives just now
-	in      []byte       // its octets: the stack keeps none of them
 	drops   stack.Drops  // up to the last packet that has arrived
 	told    ruleCounters // drops that the machine has told of since it began to arrive
 	place   place
@@ -75,7 +75,7 @@ func (h *Host) boot() {
 func (h *Host) Crash() {
 	h.boot()
 	h.world.plan(h)
-	h.world.tell(&Event{Kind: Crash, Host: h})
+	h.world.tell(Event{Kind: Crash, Host: h})
 }
 
 func (h *Host) addPort(cfg stack.InterfaceConfig, routes []netip.Prefix, l *Link, side int) (id int, err error) {
@@ -101,9 +101,14 @@ func (h *Host) Stats() stack.Stats { return h.stack.Stats() }
 func (h *Host) Connections() []tcp.Status { return h.stack.Connections() }
 
 // Note shows a text as an event of the host.
-func (h *Host) Note(text string) { h.world.tell(&Event{Kind: Note, Host: h, Text: text}) }
+func (h *Host) Note(text string) { h.world.tell(Event{Kind: Note, Host: h, Text: text}) }
 
-func (h *Host) called(text string) { h.world.tell(&Event{Kind: Call, Host: h, Text: text}) }
+// called tells of a user's call.
+func (h *Host) called(format string, args ...any) {
+	if h.world.watched() {
+		h.world.tell(Event{Kind: Call, Host: h, Text: fmt.Sprintf(format, args...)})
+	}
+}
 
 // touch is called when the stack has been: it may want to send, or to be woken sooner.
 func (h *Host) touch() { h.touched = true }
@@ -148,30 +153,33 @@ func (h *Host) tell() {
 // follow the machine tells those of connections; the stack's own are seen in its counters.
 func (h *Host) arrive(iface int, p *Packet, octets []byte) {
 	w := h.world
-	w.tell(&Event{Kind: Arrive, Host: h, Packet: p})
+	h.touch()
+	pkt := wire.Packet{Buf: octets}
+	if !w.watched() {
+		h.stack.Arrive(w.now, iface, &pkt)
+		return
+	}
+	w.tell(Event{Kind: Arrive, Host: h, Packet: p})
 	h.packet, h.told = p, ruleCounters{}
+	h.stack.Drops(&h.drops)
 	before := h.drops
-	h.stack.Drops(&before)
-	h.in = append(append(h.in[:0], make([]byte, wire.Headroom)...), octets...)
-	pkt := wire.Packet{Buf: h.in, Head: wire.Headroom}
 	h.stack.Arrive(w.now, iface, &pkt)
-	if h.drops = before; h.stack.Drops(&h.drops) {
+	if h.stack.Drops(&h.drops) {
 		h.tellDrops(p, &before, &h.drops)
 	}
 	h.packet = nil
-	h.touch()
 }
 
 // tellDrops tells of each drop that no connection has told of.
 func (h *Host) tellDrops(p *Packet, before, after *stack.Drops) {
 	for rule, n := range after.Rules {
 		for range n - before.Rules[rule] - h.told[rule] {
-			h.world.tell(&Event{Kind: Drop, Host: h, Flow: h.flowOf(p), Packet: p, Rule: tcp.Rule(rule)})
+			h.world.tell(Event{Kind: Drop, Host: h, Flow: h.flowOf(p), Packet: p, Rule: tcp.Rule(rule)})
 		}
 	}
 	for fault, n := range after.Faults {
 		for range n - before.Faults[fault] {
-			h.world.tell(&Event{Kind: Drop, Host: h, Flow: h.flowOf(p), Packet: p, Fault: wire.Fault(fault)})
+			h.world.tell(Event{Kind: Drop, Host: h, Flow: h.flowOf(p), Packet: p, Fault: wire.Fault(fault)})
 		}
 	}
 }
@@ -187,32 +195,32 @@ func (h *Host) trace(user *tcp.Trace) *tcp.Trace {
 	u, w := *user, h.world
 	return &tcp.Trace{
 		Become: func(c tcp.Observed, now tcp.Time, from, to tcp.State, rule tcp.Rule) {
-			w.tell(&Event{Kind: State, Host: h, Flow: c.Flow(), From: from, To: to, Rule: rule})
+			w.tell(Event{Kind: State, Host: h, Flow: c.Flow(), From: from, To: to, Rule: rule})
 			if u.Become != nil {
 				u.Become(c, now, from, to, rule)
 			}
 		},
 		Drop: func(c tcp.Observed, now tcp.Time, seg *wire.Segment, rule tcp.Rule) {
 			h.told[rule]++
-			w.tell(&Event{Kind: Drop, Host: h, Flow: c.Flow(), Packet: h.packet, Rule: rule})
+			w.tell(Event{Kind: Drop, Host: h, Flow: c.Flow(), Packet: h.packet, Rule: rule})
 			if u.Drop != nil {
 				u.Drop(c, now, seg, rule)
 			}
 		},
 		Retransmit: func(c tcp.Observed, now tcp.Time, first seq.Num, n uint32, rule tcp.Rule) {
-			w.tell(&Event{Kind: Retransmit, Host: h, Flow: c.Flow(), First: first, Len: n, Rule: rule})
+			w.tell(Event{Kind: Retransmit, Host: h, Flow: c.Flow(), First: first, Len: n, Rule: rule})
 			if u.Retransmit != nil {
 				u.Retransmit(c, now, first, n, rule)
 			}
 		},
 		PathMTU: func(c tcp.Observed, now tcp.Time, mtu int, rule tcp.Rule) {
-			w.tell(&Event{Kind: PathMTU, Host: h, Flow: c.Flow(), Len: uint32(mtu), Rule: rule})
+			w.tell(Event{Kind: PathMTU, Host: h, Flow: c.Flow(), Len: uint32(mtu), Rule: rule})
 			if u.PathMTU != nil {
 				u.PathMTU(c, now, mtu, rule)
 			}
 		},
 		Timeout: func(c tcp.Observed, now tcp.Time, rule tcp.Rule) {
-			w.tell(&Event{Kind: Timeout, Host: h, Flow: c.Flow(), Rule: rule})
+			w.tell(Event{Kind: Timeout, Host: h, Flow: c.Flow(), Rule: rule})
 			if u.Timeout != nil {
 				u.Timeout(c, now, rule)
 			}

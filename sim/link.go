@@ -85,6 +85,7 @@ type Packet struct {
 	Segment wire.Segment
 
 	parcel Parcel
+	seen   bool // by whoever watches, or a rule
 	again  bool // its text has gone before, as a Bulk has seen
 }
 
@@ -139,19 +140,51 @@ func (l *Link) send(from int, pkt *wire.Packet) {
 // depart decides what becomes of a packet, shows that it departs, and sends it on its way.
 func (l *Link) depart(from int, b []byte) {
 	w, lane := l.world, &l.lanes[from]
-	w.packets++
+	p := l.packet(from, b)
 	l.sent++
-	p := &Packet{ID: w.packets, N: l.sent, Link: l, From: l.ends[from].host, To: l.ends[1-from].host,
-		Sent: w.now, Bytes: slices.Clone(b)}
-	p.parse()
+	p.N = l.sent
 	p.Fate = lane.path.Draw()
 	if l.cfg.Rule != nil {
 		p.Fate = p.Fate.and(l.cfg.Rule(p))
 	}
-	w.tell(&Event{Kind: Depart, Host: p.From, Packet: p})
+	w.tell(Event{Kind: Depart, Host: p.From, Packet: p})
 	p.parcel = Parcel{Bytes: p.Bytes, Fate: p.Fate, Tag: p}
 	lane.path.Put(w.now, &p.parcel)
 	w.plan(lane)
+}
+
+// packet makes a packet of octets, which it copies, that departs now from an end. Only who watches and
+// rules read what it says.
+func (l *Link) packet(from int, b []byte) *Packet {
+	w := l.world
+	p := w.spared()
+	w.packets++
+	p.ID, p.Link, p.From, p.To, p.Sent = w.packets, l, l.ends[from].host, l.ends[1-from].host, w.now
+	p.Bytes = append(p.Bytes, b...)
+	p.seen = w.watched() || l.cfg.Rule != nil
+	if p.seen {
+		p.parse()
+	}
+	return p
+}
+
+// spared returns an empty packet with room for octets.
+func (w *World) spared() *Packet {
+	n := len(w.spare)
+	if n == 0 {
+		return new(Packet)
+	}
+	p := w.spare[n-1]
+	w.spare = w.spare[:n-1]
+	*p = Packet{Bytes: p.Bytes[:0]}
+	return p
+}
+
+// over keeps for the next a packet which is at its end, if it is nobody else's.
+func (w *World) over(p *Packet) {
+	if !p.seen && p.parcel.Fate.Copies == 0 && !w.watched() {
+		w.spare = append(w.spare, p)
+	}
 }
 
 // Inject lets a packet come out at the end of a host now, which nobody has sent: an old
@@ -161,10 +194,7 @@ func (l *Link) Inject(to *Host, b []byte) error {
 	if i < 0 {
 		return errors.New("sim: the link does not lead to that host")
 	}
-	w := l.world
-	w.packets++
-	p := &Packet{ID: w.packets, Link: l, From: l.ends[1-i].host, To: to, Sent: w.now, Bytes: slices.Clone(b)}
-	p.parse()
+	w, p := l.world, l.packet(1-i, b)
 	p.parcel = Parcel{Bytes: p.Bytes, Tag: p}
 	l.lanes[1-i].path.put(travel{at: w.now, parcel: &p.parcel})
 	w.plan(&l.lanes[1-i])
@@ -204,10 +234,16 @@ func (l *lane) run(now tcp.Time) {
 	}
 	p := d.Tag.(*Packet) //nolint:errcheck // depart and Inject put no other
 	p.Fate = d.Fate
-	if d.Loss != NotLost {
-		l.link.world.tell(&Event{Kind: Lost, Host: p.From, Packet: p, Loss: d.Loss})
-		return
+	w := l.link.world
+	if !p.seen && w.watched() { // since it departed
+		p.seen = true
+		p.parse()
 	}
-	to := l.link.ends[1-l.from]
-	to.host.arrive(to.iface, p, d.Bytes)
+	if d.Loss == NotLost {
+		to := l.link.ends[1-l.from]
+		to.host.arrive(to.iface, p, d.Bytes)
+	} else {
+		w.tell(Event{Kind: Lost, Host: p.From, Packet: p, Loss: d.Loss})
+	}
+	w.over(p)
 }

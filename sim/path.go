@@ -200,7 +200,7 @@ func (p *Path) Change(now tcp.Time, cfg PathConfig) error {
 		return err
 	}
 	p.advance(now)
-	next.queue.waiting, next.queue.octets, next.queue.idle = p.queue.waiting, p.queue.octets, p.queue.idle
+	next.queue.take(&p.queue)
 	next.sending, next.free, next.last, next.road, next.stats = p.sending, p.free, p.last, p.road, p.stats
 	next.bad = p.bad
 	*p = *next
@@ -313,7 +313,7 @@ func (p *Path) Put(now tcp.Time, parcel *Parcel) {
 func (p *Path) Deadline() tcp.Time {
 	d := tcp.Never
 	if p.sending != nil {
-		d = p.free
+		d = p.horizon()
 	}
 	if len(p.road) > 0 {
 		d = min(d, p.road[0].at)
@@ -321,8 +321,43 @@ func (p *Path) Deadline() tcp.Time {
 	return d
 }
 
+// Soonest returns before which instant a packet of so many octets that is put in at now does not come
+// out, unless it is lost at once. doomed: it may be lost, whatever the path's own chance.
+func (p *Path) Soonest(now tcp.Time, octets int, doomed bool) tcp.Time {
+	if p.cfg.Rate > 0 {
+		if p.sending != nil {
+			now = max(now, p.free)
+		}
+		if len(p.rates) == 0 {
+			now = now.Add(time.Duration(uint64(octets) * 8 * uint64(time.Second) / uint64(p.cfg.Rate)))
+		}
+	}
+	switch {
+	case p.queue.cfg.Kind == CoDel || len(p.cfg.Blackouts) > 0:
+		return now
+	case doomed || p.cfg.Loss > 0 || p.cfg.Burst != (GilbertElliott{}):
+		return now.Add(p.lostAfter())
+	}
+	return now.Add(p.cfg.Delay)
+}
+
+// horizon is before which instant nothing comes out of what is being sent and what waits. That a packet
+// leaves the transmitter is none of the owner's business: Take finds it out.
+func (p *Path) horizon() tcp.Time {
+	switch {
+	case p.queue.cfg.Kind == CoDel || len(p.cfg.Blackouts) > 0:
+		return p.free // something may be lost then
+	case p.sending.Fate.Lost || p.queue.doomed > 0:
+		return p.free.Add(p.lostAfter())
+	}
+	return p.free.Add(p.cfg.Delay)
+}
+
+// lostAfter is how long a packet is on its way that is lost by chance.
+func (p *Path) lostAfter() time.Duration { return max(p.cfg.Delay/2, 1) }
+
 // Take returns what comes out next up to now, if there is anything: call it until it returns
-// false. At Deadline there may be nothing: a packet has left the transmitter.
+// false. At Deadline there may be nothing: a packet is late, or has jitter.
 func (p *Path) Take(now tcp.Time) (Delivery, bool) {
 	p.advance(now)
 	if len(p.road) == 0 || p.road[0].at > now {
@@ -403,7 +438,7 @@ func (p *Path) launch(now tcp.Time, parcel *Parcel) {
 		p.lose(now, parcel, LossInTheDark)
 		return
 	case f.Lost:
-		p.lose(now.Add(max(p.cfg.Delay/2, 1)), parcel, LossByChance) // somewhere on the way
+		p.lose(now.Add(p.lostAfter()), parcel, LossByChance) // somewhere on the way
 		return
 	}
 	if f.Damaged {

@@ -53,6 +53,7 @@ type feeder struct {
 	t    testing.TB
 	path *sim.Path
 	n    int
+	now  tcp.Time
 	got  []out
 	last []sim.Parcel // as they came out
 }
@@ -60,6 +61,9 @@ type feeder struct {
 func (f *feeder) until(now tcp.Time) {
 	for f.path.Deadline() <= now {
 		at := f.path.Deadline()
+		if at < f.now {
+			f.t.Fatalf("the deadline at %v is told at %v", at, f.now)
+		}
 		for {
 			d, ok := f.path.Take(at)
 			if !ok {
@@ -79,6 +83,7 @@ func (f *feeder) put(at time.Duration, b []byte) {
 	now := sim.Start.Add(at)
 	f.until(now - 1)
 	f.n++
+	f.now = now
 	f.path.Put(now, &sim.Parcel{Bytes: b, Fate: f.path.Draw(), Tag: f.n})
 }
 
@@ -633,6 +638,39 @@ func TestPathAskedLate(t *testing.T) {
 	}
 	if len(kinds) != 5 {
 		t.Errorf("only this happened: %v", kinds)
+	}
+}
+
+// Deadline and Soonest are never late: whoever wakes then misses nothing but what is lost at once.
+func TestDeadlineIsNeverLate(t *testing.T) {
+	for name, cfg := range map[string]sim.PathConfig{
+		"delay": {Delay: time.Millisecond},
+		"rate":  {Delay: time.Millisecond, Rate: 8_000_000, Queue: sim.QueueConfig{Limit: 20_000}},
+		"lossy": {Delay: 5 * time.Millisecond, Rate: 8_000_000, Loss: 0.2, Jitter: time.Millisecond, JitterReorders: true,
+			Reorder: 0.2, ReorderBy: 3 * time.Millisecond, Duplicate: 0.1},
+		"bursts": {Delay: time.Millisecond, Burst: sim.GilbertElliott{ToBad: 0.1, ToGood: 0.3, LossBad: 0.9}},
+		"CoDel":  {Delay: 50 * time.Millisecond, Rate: 7_000_000, Queue: sim.QueueConfig{Kind: sim.CoDel}},
+		"dark": {Delay: time.Millisecond, Rate: 8_000_000, Blackouts: []sim.Blackout{
+			{From: 100 * time.Millisecond, For: 50 * time.Millisecond}, {From: 300 * time.Millisecond, For: 50 * time.Millisecond, Hold: true}}},
+		"slower": {Delay: time.Millisecond, Rate: 8_000_000, Rates: []sim.RateChange{{From: 200 * time.Millisecond, Rate: 16_000_000}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := &feeder{t: t, path: newPath(t, 1, cfg)} // which wants each at its deadline
+			b := packetOf(t, 1000, 0, false)
+			var put, soonest []time.Duration
+			for i := range 600 {
+				at := time.Duration(i/10) * 10 * time.Millisecond
+				f.until(sim.Start.Add(at) - 1)
+				put = append(put, at)
+				soonest = append(soonest, f.path.Soonest(sim.Start.Add(at), len(b), false).Sub(sim.Start))
+				f.put(at, b)
+			}
+			for _, o := range f.finish() {
+				if i := o.n - 1; o.at < soonest[i] && o.at != put[i] {
+					t.Errorf("packet %d, put in at %v, was to come out at %v at the soonest: %v", o.n, put[i], soonest[i], o)
+				}
+			}
+		})
 	}
 }
 

@@ -58,6 +58,7 @@ type queue struct {
 	cfg     QueueConfig
 	waiting []waiting
 	octets  int
+	doomed  int // of those that wait, by their Fate
 	codel   codel
 	red     red
 	idle    tcp.Time // since when the transmitter has had nothing to do, while it has
@@ -87,6 +88,9 @@ func orDefault[T comparable](p *T, def T) {
 func (q *queue) push(now tcp.Time, parcel *Parcel) {
 	q.waiting = append(q.waiting, waiting{now, parcel})
 	q.octets += len(parcel.Bytes)
+	if parcel.Fate.Lost {
+		q.doomed++
+	}
 }
 
 func (q *queue) pop() (w waiting, ok bool) {
@@ -97,7 +101,15 @@ func (q *queue) pop() (w waiting, ok bool) {
 	q.waiting[0] = waiting{}
 	q.waiting = q.waiting[1:]
 	q.octets -= len(w.parcel.Bytes)
+	if w.parcel.Fate.Lost {
+		q.doomed--
+	}
 	return w, true
+}
+
+// take takes over what waits in another queue.
+func (q *queue) take(from *queue) {
+	q.waiting, q.octets, q.doomed, q.idle = from.waiting, from.octets, from.doomed, from.idle
 }
 
 // admit says whether a packet that comes is to be dropped, and why.

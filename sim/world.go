@@ -20,6 +20,8 @@ type World struct {
 	hosts   []*Host
 	links   []*Link
 	watch   []func(*Event)
+	event   Event     // that is told
+	spare   []*Packet // that nobody has seen, and that are over
 	packets int
 }
 
@@ -62,14 +64,13 @@ func (w *World) Step(limit tcp.Time) bool {
 		return false
 	}
 	next := w.agenda[0]
-	at := next.planned().at
-	if at > limit {
+	if next.at > limit {
 		return false
 	}
-	w.now = max(w.now, at)
-	next.run(w.now)
+	w.now = max(w.now, next.at)
+	next.who.run(w.now)
 	w.settle()
-	w.plan(next)
+	w.plan(next.who)
 	return true
 }
 
@@ -112,41 +113,42 @@ type actor interface {
 
 // place is where an actor stands on the agenda.
 type place struct {
+	who   actor
 	at    tcp.Time
 	order uint64 // of two at one instant the one planned first goes first
 	index int    // in the heap, counted from 1; 0: it is not there
 }
 
 // agenda is the heap of all that is to come, each actor once.
-type agenda []actor
+type agenda []*place
 
 func (a agenda) Len() int { return len(a) }
 
 func (a agenda) Less(i, j int) bool {
-	p, q := a[i].planned(), a[j].planned()
+	p, q := a[i], a[j]
 	return p.at < q.at || p.at == q.at && p.order < q.order
 }
 
 func (a agenda) Swap(i, j int) {
 	a[i], a[j] = a[j], a[i]
-	a[i].planned().index, a[j].planned().index = i+1, j+1
+	a[i].index, a[j].index = i+1, j+1
 }
 
 // Push is for package heap.
 func (a *agenda) Push(x any) {
-	who := x.(actor) //nolint:errcheck // plan pushes actors alone
-	*a = append(*a, who)
-	who.planned().index = len(*a)
+	p := x.(*place) //nolint:errcheck // plan pushes places alone
+	*a = append(*a, p)
+	p.index = len(*a)
 }
 
 // Pop is for package heap.
 func (a *agenda) Pop() any {
 	last := len(*a) - 1
-	who := (*a)[last]
+	p := (*a)[last]
 	(*a)[last] = nil
 	*a = (*a)[:last]
-	who.planned().index = 0
-	return who
+	p.index = 0
+	return p
 }
 
 // plan puts an actor where its deadline belongs. One that stays at its time keeps its turn.
@@ -158,11 +160,11 @@ func (w *World) plan(who actor) {
 	case due == tcp.Never || p.index > 0 && p.at == due:
 	default:
 		w.order++
-		p.at, p.order = due, w.order
+		p.who, p.at, p.order = who, due, w.order
 		if p.index > 0 {
 			heap.Fix(&w.agenda, p.index-1)
 		} else {
-			heap.Push(&w.agenda, who)
+			heap.Push(&w.agenda, p)
 		}
 	}
 }
