@@ -4,7 +4,9 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/vitro-net/vitro"
@@ -38,27 +40,45 @@ func BenchmarkRequest(b *testing.B) {
 	})
 }
 
-// Packets in a second of real time: ten megabytes over a path of 100 Mbit/s.
+// Packets in a second of real time: ten megabytes over a path of 100 Mbit/s, where each packet arrives at
+// an instant of its own, and over one without a rate, where those arrive together that were sent together.
 func BenchmarkPackets(b *testing.B) {
-	packets := uint64(0)
-	inTest(b, func(t *testing.T) {
-		for b.Loop() {
-			lab.Test(t, func(t *testing.T, n *lab.Net) {
-				n.Default(lab.Link{Delay: 10 * time.Millisecond, Rate: 100 * lab.Mbps})
-				client, server := n.Host("client"), n.Host("server")
-				c, s := connect(t, client, server)
-				go func() {
-					c.Write(make([]byte, 10e6))
-					c.CloseWrite()
-				}()
-				if got, err := io.Copy(io.Discard, s); got != 10e6 || err != nil {
-					t.Errorf("%d octets, %v", got, err)
+	for _, c := range []struct {
+		name string
+		link lab.Link
+	}{
+		{"100 Mbps", lab.Link{Delay: 10 * time.Millisecond, Rate: 100 * lab.Mbps}},
+		{"no rate", lab.Link{Delay: 10 * time.Millisecond}},
+		{"1 % lost", lab.Link{Delay: 10 * time.Millisecond, Loss: 0.01}},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			packets := uint64(0)
+			inTest(b, func(t *testing.T) {
+				for b.Loop() {
+					packets += tenMegabytes(t, c.link)
 				}
-				packets += client.Stats().PacketsOut + server.Stats().PacketsOut
 			})
+			b.ReportMetric(float64(packets)/b.Elapsed().Seconds(), "packets/s")
+		})
+	}
+}
+
+// tenMegabytes sends so much over a link, and returns in how many packets.
+func tenMegabytes(t *testing.T, l lab.Link) (packets uint64) {
+	lab.Test(t, func(t *testing.T, n *lab.Net) {
+		n.Default(l)
+		client, server := n.Host("client"), n.Host("server")
+		c, s := connect(t, client, server)
+		go func() {
+			c.Write(make([]byte, 10e6))
+			c.CloseWrite()
+		}()
+		if got, err := io.Copy(io.Discard, s); got != 10e6 || err != nil {
+			t.Errorf("%d octets, %v", got, err)
 		}
+		packets = client.Stats().PacketsOut + server.Stats().PacketsOut
 	})
-	b.ReportMetric(float64(packets)/b.Elapsed().Seconds(), "packets/s")
+	return packets
 }
 
 // What waits for long passes at once: each in a lab of its own, from the first line to the last.
@@ -97,4 +117,41 @@ func BenchmarkLongTimes(b *testing.B) {
 			})
 		})
 	}
+}
+
+// What an instant of a bubble costs by itself: a timer that wakes one goroutine, which wakes another. No packet
+// that arrives at an instant of its own can take less.
+func BenchmarkInstants(b *testing.B) {
+	const each = 10_000
+	instants := 0
+	inTest(b, func(t *testing.T) {
+		for b.Loop() { // outside: the clock of a benchmark must not be the bubble's
+			synctest.Test(t, func(*testing.T) { wake(each) })
+			instants += each
+		}
+	})
+	b.ReportMetric(float64(instants)/b.Elapsed().Seconds(), "instants/s")
+}
+
+// wake has a goroutine woken so often, each time at another instant.
+func wake(times int) {
+	var mu sync.Mutex
+	woken, over := sync.NewCond(&mu), false
+	go func() {
+		mu.Lock()
+		defer mu.Unlock()
+		for !over {
+			woken.Wait()
+		}
+	}()
+	timer := time.NewTimer(time.Microsecond)
+	for i := range times {
+		<-timer.C
+		mu.Lock()
+		over = i == times-1
+		woken.Signal()
+		mu.Unlock()
+		timer.Reset(time.Microsecond)
+	}
+	timer.Stop()
 }

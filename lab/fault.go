@@ -29,7 +29,7 @@ func (n *Net) PartitionOneWay(from, to string) *Cut {
 // group reach each other, and so do the others. What is on its way arrives.
 func (n *Net) Isolate(hosts ...string) *Cut {
 	n.tb.Helper()
-	n.mu.Lock()
+	n.lock()
 	defer n.mu.Unlock()
 	c := &Cut{net: n}
 	for _, h := range hosts {
@@ -49,7 +49,7 @@ func (c *Cut) note(what string) {
 
 func (n *Net) cut(from, to string, both bool) *Cut {
 	n.tb.Helper()
-	n.mu.Lock()
+	n.lock()
 	defer n.mu.Unlock()
 	c := &Cut{net: n, from: n.named(from), to: n.named(to), both: both}
 	n.cuts = append(n.cuts, c)
@@ -60,7 +60,7 @@ func (n *Net) cut(from, to string, both bool) *Cut {
 // Heal ends the partition. A second Heal does nothing.
 func (c *Cut) Heal() {
 	n := c.net
-	n.mu.Lock()
+	n.lock()
 	defer n.mu.Unlock()
 	if i := slices.Index(n.cuts, c); i >= 0 {
 		n.cuts = slices.Delete(n.cuts, i, i+1)

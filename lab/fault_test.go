@@ -485,6 +485,24 @@ func TestBlackout(t *testing.T) {
 	})
 }
 
+// It does so too where nobody has used the link before: the first SYN meets the dark, and the one after a second.
+func TestBlackoutOfAnUnusedLink(t *testing.T) {
+	line(t, func(t *testing.T, n *lab.Net) {
+		dark := []lab.Blackout{{From: time.Second, For: 2 * time.Second}}
+		n.Default(lab.Link{Delay: rtt / 2, Blackouts: dark, Back: &lab.Link{Delay: rtt / 2, Blackouts: dark}})
+		server, client := n.Host("server"), n.Host("client")
+		l, err := server.Listen("tcp4", ":80")
+		must(t, 0, err)
+		defer l.Close()
+		time.Sleep(2500 * time.Millisecond)
+		took(t, "to connect", time.Second+rtt, time.Second+rtt+time.Millisecond, func() {
+			c, err := client.Dial("tcp4", "server:80")
+			must(t, 0, err)
+			c.Close()
+		})
+	})
+}
+
 // A bubble's clock begins where the test wants it.
 func TestStartAt(t *testing.T) {
 	want := time.Date(2026, 11, 26, 12, 0, 0, 0, time.UTC)

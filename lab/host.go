@@ -57,7 +57,7 @@ func (n *Net) newHost(name string, router bool, config []vitro.Config) *Host {
 	if c.Resolver == nil {
 		c.Resolver = hostNames{n}
 	}
-	n.mu.Lock()
+	n.lock()
 	x.host, x.router = h, c.Forward
 	n.rejoined()
 	c.Trace = n.traced(x, c.Trace)
@@ -135,7 +135,7 @@ type Stats struct {
 // Stats returns the counters, those of [vitro.Stack.Stats] since the last [Host.Restart].
 func (h *Host) Stats() Stats {
 	s := Stats{Stats: h.Stack().Stats()}
-	h.net.mu.Lock()
+	h.net.lock()
 	defer h.net.mu.Unlock()
 	s.Retransmits = h.node.again
 	return s
@@ -181,7 +181,7 @@ func (h *Host) Netstat() string {
 // any more, and its own connections and listeners give net.ErrClosed. [Host.Restart] brings it back.
 func (h *Host) Crash() {
 	n := h.net
-	n.mu.Lock()
+	n.lock()
 	down := h.node.down
 	h.node.down = true
 	h.node.held, h.node.waiting = nil, nil
@@ -199,7 +199,7 @@ func (h *Host) Crash() {
 func (h *Host) Restart() {
 	h.net.tb.Helper()
 	h.Crash()
-	h.net.mu.Lock()
+	h.net.lock()
 	h.node.down, h.node.paused = false, false
 	h.net.record.note(h.node, "restart")
 	h.net.mu.Unlock()
@@ -209,7 +209,7 @@ func (h *Host) Restart() {
 // Pause stops what comes to the host and what it sends, as when its machine is suspended: all of it
 // waits until [Host.Resume]. The programs on it are not stopped, nor are their clocks, nor its timers.
 func (h *Host) Pause() {
-	h.net.mu.Lock()
+	h.net.lock()
 	defer h.net.mu.Unlock()
 	h.node.paused = true
 	h.net.record.note(h.node, "pause")
@@ -218,7 +218,7 @@ func (h *Host) Pause() {
 // Resume ends a Pause.
 func (h *Host) Resume() {
 	n := h.net
-	n.mu.Lock()
+	n.lock()
 	defer n.mu.Unlock()
 	x := h.node
 	if !x.paused {
@@ -240,7 +240,7 @@ func (h *Host) Resume() {
 
 // Netstat returns that of all hosts.
 func (n *Net) Netstat() string {
-	n.mu.Lock()
+	n.lock()
 	nodes := n.nodes
 	n.mu.Unlock()
 	var b strings.Builder
@@ -258,7 +258,7 @@ type hostNames struct{ net *Net }
 // LookupNetIP returns the addresses of a host, as net.Resolver does.
 func (r hostNames) LookupNetIP(_ context.Context, network, name string) ([]netip.Addr, error) {
 	n := r.net
-	n.mu.Lock()
+	n.lock()
 	defer n.mu.Unlock()
 	for _, x := range n.nodes {
 		if x.name != strings.TrimSuffix(name, ".") {

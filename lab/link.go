@@ -7,6 +7,7 @@ import (
 
 	"github.com/vitro-net/vitro/link"
 	"github.com/vitro-net/vitro/sim"
+	"github.com/vitro-net/vitro/tcp"
 )
 
 // Rate is how many bits of IP packets a link carries in a second.
@@ -59,6 +60,17 @@ type Link struct {
 	// Back, if set, is the direction from the second host to the first, which is otherwise as the
 	// other.
 	Back *Link
+
+	since tcp.Time // when it was set
+}
+
+// set returns the link as it is from now on.
+func (l Link) set(now tcp.Time) *Link {
+	l.since = now
+	if l.Back != nil {
+		l.Back = l.Back.set(now)
+	}
+	return &l
 }
 
 // Blackout is a time at which a link is dark: what is sent is lost, what is on its way arrives.

@@ -48,7 +48,7 @@ const firstNATPort = 20000
 func (n *Net) NAT(name string, behind ...string) *NAT {
 	n.tb.Helper()
 	x := n.add(name)
-	n.mu.Lock()
+	n.lock()
 	defer n.mu.Unlock()
 	x.nat = &nat{node: x, inside: map[*node]bool{}, next: firstNATPort}
 	x.nat.forget()
@@ -72,14 +72,14 @@ func (t *NAT) Addr6() netip.Addr { return t.node.addr6 }
 // Forget empties the table, as a NAT that is restarted: what comes from outside is lost, without a
 // word, until the host behind sends, and then it has another port. [NAT.DropUnknown] has that lost too.
 func (t *NAT) Forget() {
-	t.net.mu.Lock()
+	t.net.lock()
 	defer t.net.mu.Unlock()
 	t.node.nat.forget()
 }
 
 // Rebind gives each socket behind the NAT another port, from now on.
 func (t *NAT) Rebind() {
-	t.net.mu.Lock()
+	t.net.lock()
 	defer t.net.mu.Unlock()
 	b := t.node.nat
 	list := b.mappings()
@@ -91,7 +91,7 @@ func (t *NAT) Rebind() {
 
 // Timeout has the NAT forget a socket that has not been used for d, either way; 0, as at first: never.
 func (t *NAT) Timeout(d time.Duration) {
-	t.net.mu.Lock()
+	t.net.lock()
 	defer t.net.mu.Unlock()
 	t.node.nat.timeout = d
 }
@@ -102,7 +102,7 @@ func (t *NAT) Timeout(d time.Duration) {
 // has forgotten is dead at both ends, and neither is told. Without it, as at first, such a segment goes
 // out from another port, and the host there answers with a reset.
 func (t *NAT) DropUnknown(on bool) {
-	t.net.mu.Lock()
+	t.net.lock()
 	defer t.net.mu.Unlock()
 	t.node.nat.picky = on
 }
@@ -150,7 +150,7 @@ func (b *nat) translate(now tcp.Time, p *Packet) {
 	bytes := slices.Clone(p.parcel.Bytes)
 	var ip wire.IP
 	if wire.ParseIP(bytes, &ip) != wire.FaultNone || ip.Fragment || ip.HopLimit <= 1 {
-		n.lose(p, "a NAT does not pass it on")
+		n.lose(now, p, "a NAT does not pass it on")
 		return
 	}
 	var ok bool
@@ -164,7 +164,7 @@ func (b *nat) translate(now tcp.Time, p *Packet) {
 		ok = b.comeIn(now, &ip)
 	}
 	if !ok {
-		n.lose(p, "the NAT knows no such connection")
+		n.lose(now, p, "the NAT knows no such connection")
 		return
 	}
 	lowerHops(bytes)

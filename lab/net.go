@@ -31,8 +31,9 @@ type Net struct {
 	busy         []*way             // those with something on them, in the order of their hosts
 	rules        []*Applied
 	cuts         []*Cut
-	pending      []*Packet // sent at this instant, or just before
-	due, arrived []*Packet // room for those of a round
+	pending      []*Packet // sent, and not yet on their way: see catchUp
+	returned     []*Packet // ICMP messages for who has sent what cannot get on its way
+	due, arrived []*Packet // room
 	turn         uint64
 	armed        tcp.Time // when timer wakes the carrier; Never: it does not run
 	timer        *time.Timer
@@ -72,9 +73,9 @@ func (n *Net) Seed() uint64 { return n.seed }
 func (n *Net) Default(l Link) {
 	n.tb.Helper()
 	n.must(l.check())
-	n.mu.Lock()
+	n.lock()
 	defer n.mu.Unlock()
-	n.def = &l
+	n.def = l.set(n.now())
 	n.relink()
 }
 
@@ -85,16 +86,22 @@ func (n *Net) Default(l Link) {
 func (n *Net) Link(a, b string, l Link) {
 	n.tb.Helper()
 	n.must(l.check())
-	n.mu.Lock()
+	n.lock()
 	defer n.mu.Unlock()
 	x, y := n.named(a), n.named(b)
 	if x == y {
 		n.tb.Fatalf("lab: a link from %s to itself", a)
 	}
 	delete(n.links, [2]*node{y, x})
-	n.links[[2]*node{x, y}] = &l
+	n.links[[2]*node{x, y}] = l.set(n.now())
 	n.rejoined()
 	n.relink()
+}
+
+// lock gets the lock, and sees to it that all is as it is now.
+func (n *Net) lock() {
+	n.mu.Lock()
+	n.catchUp(n.now())
 }
 
 // relink gives all ways the links that hold now.
@@ -183,7 +190,7 @@ func (n *Net) way(from, to *node) *way {
 		}
 	}
 	l := n.linkOf(from, to)
-	path, err := sim.NewPath(l.path(), n.now(), n.random(from.name+" > "+to.name))
+	path, err := sim.NewPath(l.path(), l.since, n.random(from.name+" > "+to.name))
 	if err != nil {
 		panic(err) // the link has been checked
 	}
@@ -195,7 +202,7 @@ func (n *Net) way(from, to *node) *way {
 // send takes what a host sends. Nothing departs at the instant at which it is sent: a nanosecond
 // later all of that instant does, in an order that does not depend on which goroutine was first.
 func (n *Net) send(x *node, packets []wire.Packet) {
-	n.mu.Lock()
+	n.lock()
 	defer n.mu.Unlock()
 	if n.closed || x.down {
 		return
@@ -226,10 +233,14 @@ func (n *Net) hand(now tcp.Time, x *node, b []byte, made bool) {
 
 // arm sets the timer to when something is due, if that is sooner.
 func (n *Net) arm() {
-	if n.closed || n.carrying {
-		return
+	if !n.closed && !n.carrying {
+		n.wakeAt(n.deadline())
 	}
-	if at := n.deadline(); at < n.armed {
+}
+
+// wakeAt has the carrier wake at an instant, if that is sooner than it would.
+func (n *Net) wakeAt(at tcp.Time) {
+	if at < n.armed {
 		n.armed = at
 		n.timer.Reset(max(at.Sub(n.now()), 0))
 	}
@@ -239,12 +250,30 @@ func (n *Net) arm() {
 func (n *Net) deadline() tcp.Time {
 	at := tcp.Never
 	for _, p := range n.pending {
-		at = min(at, p.at+1)
+		at = min(at, n.soonest(p))
+	}
+	for _, p := range n.returned {
+		at = min(at, p.at)
 	}
 	for _, w := range n.busy {
 		at = min(at, w.path.Deadline())
 	}
 	return at
+}
+
+// soonest is when something may become of a packet that is pending. That it departs need not be
+// waited for: whoever looks before sees to it.
+func (n *Net) soonest(p *Packet) tcp.Time {
+	departs := p.at + 1
+	to := n.next(p.from, p.ip.Dst.Netip())
+	if to == nil {
+		return departs
+	}
+	w := n.way(p.from, to)
+	if len(n.cuts) > 0 || len(p.Bytes) > w.link.mtu() {
+		return departs
+	}
+	return w.path.Soonest(departs, len(p.Bytes), len(n.rules) > 0)
 }
 
 // carry does all that is due, when it is due. It is the one goroutine of the Net: a timer's function
@@ -257,11 +286,16 @@ func (n *Net) carry() {
 		n.mu.Lock()
 		n.watchdog.stroke()
 		n.carrying = true
-		for !n.closed && n.round() {
+		at := tcp.Time(0)
+		for !n.closed && at <= n.now() {
+			n.round()
+			at = n.deadline()
 		}
 		n.carrying, n.armed = false, tcp.Never
 		closed := n.closed
-		n.arm()
+		if !closed {
+			n.wakeAt(at)
+		}
 		n.mu.Unlock()
 		if closed {
 			return
@@ -269,11 +303,15 @@ func (n *Net) carry() {
 	}
 }
 
-// round lets depart what is due to, and arrive what is due to, and reports whether there was
-// anything. The lock is not held while a host takes what arrives.
-func (n *Net) round() bool {
+// round lets arrive what is due to. The lock is not held while a host takes what arrives.
+func (n *Net) round() {
 	now := n.now()
-	departed := n.depart(now)
+	n.catchUp(now)
+	returned := n.returned
+	n.returned = nil
+	for _, p := range returned {
+		n.deliver(p.to, []*Packet{p})
+	}
 	arrived := n.arrivals(now)
 	for i := 0; i < len(arrived); {
 		to := arrived[i].to
@@ -286,15 +324,29 @@ func (n *Net) round() bool {
 	}
 	clear(arrived)
 	n.arrived = arrived
-	return departed || len(arrived) > 0
 }
 
-// depart sends on their way the packets of instants that are over.
-func (n *Net) depart(now tcp.Time) bool {
-	due := n.due[:0]
-	rest := n.pending[:0]
+// catchUp sends on their way the packets of instants that are over: one instant after the other,
+// as each may be answered at once. Nobody can tell that they did not depart in time, since who
+// looks at the Net, or changes it, does this first, and nothing arrives before the carrier does.
+func (n *Net) catchUp(now tcp.Time) {
+	for len(n.pending) > 0 {
+		at := tcp.Never
+		for _, p := range n.pending {
+			at = min(at, p.at)
+		}
+		if at >= now {
+			return
+		}
+		n.depart(at)
+	}
+}
+
+// depart sends on their way the packets of an instant.
+func (n *Net) depart(at tcp.Time) {
+	due, rest := n.due[:0], n.pending[:0]
 	for _, p := range n.pending {
-		if p.at < now {
+		if p.at == at {
 			due = append(due, p)
 		} else {
 			rest = append(rest, p)
@@ -303,13 +355,11 @@ func (n *Net) depart(now tcp.Time) bool {
 	clear(n.pending[len(rest):])
 	n.pending = rest
 	slices.SortFunc(due, (*Packet).before)
-	n.due = nil // a packet may be answered at once, by what departs in its turn
 	for _, p := range due {
-		n.launch(now, p)
+		n.launch(at+1, p)
 	}
 	clear(due)
 	n.due = due
-	return len(due) > 0
 }
 
 // launch decides what becomes of a packet.
@@ -319,7 +369,7 @@ func (n *Net) launch(now tcp.Time, p *Packet) {
 	if p.to == nil {
 		p.befalls("no host has the address")
 		n.record.depart(p)
-		n.lose(p, "")
+		n.lose(now, p, "")
 		n.unreachable(now, p)
 		return
 	}
@@ -329,13 +379,13 @@ func (n *Net) launch(now tcp.Time, p *Packet) {
 	}
 	w := n.way(p.from, p.to)
 	fate := w.path.Draw()
-	n.judge(p, &fate)
+	n.judge(now, p, &fate)
 	n.record.depart(p)
 	switch {
 	case n.isCut(p):
-		n.lose(p, "partition")
+		n.lose(now, p, "partition")
 	case len(p.Bytes) > w.link.mtu():
-		n.lose(p, fmt.Sprintf("longer than the link's MTU of %d", w.link.mtu()))
+		n.lose(now, p, fmt.Sprintf("longer than the link's MTU of %d", w.link.mtu()))
 		n.tooBig(now, p, w.link)
 	default:
 		p.parcel = sim.Parcel{Bytes: p.Bytes, Fate: fate, Tag: p}
@@ -371,7 +421,7 @@ func (n *Net) arrivals(now tcp.Time) []*Packet {
 				if d.Loss != sim.LossByChance || len(p.why) == 0 {
 					p.befalls(d.Loss.String())
 				}
-				n.lose(p, "")
+				n.lose(d.At, p, "")
 				continue
 			}
 			arrived = append(arrived, p)
@@ -394,7 +444,7 @@ func (n *Net) deliver(to *node, packets []*Packet) {
 	}
 	if to.down {
 		for _, p := range packets {
-			n.lose(p, "the host is down")
+			n.lose(n.now(), p, "the host is down")
 		}
 		return
 	}
@@ -421,18 +471,18 @@ func (n *Net) deliver(to *node, packets []*Packet) {
 }
 
 // lose notes that a packet does not arrive.
-func (n *Net) lose(p *Packet, why string) {
+func (n *Net) lose(at tcp.Time, p *Packet, why string) {
 	if why != "" {
 		p.befalls(why)
 	}
-	n.record.lost(p)
+	n.record.lost(at, p)
 }
 
 // Settle waits until no packet is on its way. What a timer will send later, as a delayed
 // acknowledgment, is not on its way.
 func (n *Net) Settle() {
 	for quiet := 0; quiet < 2; {
-		n.mu.Lock()
+		n.lock()
 		at, now := n.deadline(), n.now()
 		n.mu.Unlock()
 		if at == tcp.Never {

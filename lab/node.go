@@ -37,7 +37,7 @@ type node struct {
 // add makes a node.
 func (n *Net) add(name string) *node {
 	n.tb.Helper()
-	n.mu.Lock()
+	n.lock()
 	defer n.mu.Unlock()
 	for _, x := range n.nodes {
 		if x.name == name {
@@ -190,7 +190,7 @@ func (n *Net) tell(now tcp.Time, p *Packet, m *wire.ICMPMessage) {
 	back.Sent = n.time(now)
 	back.parcel.Bytes = b
 	n.record.depart(back)
-	n.deliver(to, []*Packet{back})
+	n.returned = append(n.returned, back) // by the carrier: this may be under the lock of a host
 }
 
 // port is the link.Link of a host to its Net.
@@ -201,7 +201,7 @@ type port struct {
 
 func (p *port) Attach(r link.Receiver) error {
 	n := p.x.net
-	n.mu.Lock()
+	n.lock()
 	defer n.mu.Unlock()
 	p.x.receive = r.Receive
 	return nil

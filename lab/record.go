@@ -140,11 +140,11 @@ func (r *record) arrive(p *Packet) {
 }
 
 // lost notes that a packet does not arrive.
-func (r *record) lost(p *Packet) {
+func (r *record) lost(at tcp.Time, p *Packet) {
 	r.lostAny++
 	if p.story != nil {
 		p.story.trouble++
-		p.story.add(event{at: r.net.now(), kind: eventLost, end: p.story.peer(p.Flow), packet: p})
+		p.story.add(event{at: max(at, p.story.last), kind: eventLost, end: p.story.peer(p.Flow), packet: p})
 	}
 }
 
@@ -175,7 +175,7 @@ func (r *record) crash(x *node) {
 
 // became notes a change of state. It is called under the lock of a host.
 func (n *Net) became(x *node, flow wire.Flow, to tcp.State, rule tcp.Rule) {
-	n.mu.Lock()
+	n.lock()
 	defer n.mu.Unlock()
 	if x.down { // it has no states any more
 		return
@@ -193,7 +193,7 @@ func (n *Net) became(x *node, flow wire.Flow, to tcp.State, rule tcp.Rule) {
 
 // ruled notes that a segment that arrived was not used.
 func (n *Net) ruled(x *node, flow wire.Flow, rule tcp.Rule) {
-	n.mu.Lock()
+	n.lock()
 	defer n.mu.Unlock()
 	if s := n.record.story(x, flow, false); s != nil {
 		s.add(event{at: n.now(), kind: eventRule, end: s.peer(flow), rule: rule})
@@ -202,7 +202,7 @@ func (n *Net) ruled(x *node, flow wire.Flow, rule tcp.Rule) {
 
 // timedOut notes that a timer has run out.
 func (n *Net) timedOut(x *node, flow wire.Flow, rule tcp.Rule) {
-	n.mu.Lock()
+	n.lock()
 	defer n.mu.Unlock()
 	if s := n.record.story(x, flow, false); s != nil {
 		s.trouble++
@@ -215,7 +215,7 @@ func (n *Net) timedOut(x *node, flow wire.Flow, rule tcp.Rule) {
 // why each state changes.
 func (n *Net) Ladder(a, b string) string {
 	n.tb.Helper()
-	n.mu.Lock()
+	n.lock()
 	defer n.mu.Unlock()
 	x, y := n.named(a), n.named(b)
 	var out strings.Builder

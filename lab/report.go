@@ -24,7 +24,7 @@ const reported = 3
 func (n *Net) report() {
 	n.tb.Helper()
 	netstat := n.Netstat()
-	n.mu.Lock()
+	n.lock()
 	defer n.mu.Unlock()
 	var b strings.Builder
 	fmt.Fprintf(&b, "seed %d, %v after the start: %d packets have left their hosts, %d were lost\n", n.seed, n.time(n.now()).Sub(n.start), n.record.departed, n.record.lostAny)

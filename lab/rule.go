@@ -68,7 +68,7 @@ type Applied struct {
 // Rule puts rules in force, for packets sent from now on. A packet that several pick gets what all
 // of them say. The Applied is that of the last.
 func (n *Net) Rule(rules ...Rule) *Applied {
-	n.mu.Lock()
+	n.lock()
 	defer n.mu.Unlock()
 	var a *Applied
 	for _, r := range rules {
@@ -80,7 +80,7 @@ func (n *Net) Rule(rules ...Rule) *Applied {
 
 // Hits returns how many packets the rule has picked.
 func (a *Applied) Hits() int {
-	a.net.mu.Lock()
+	a.net.lock()
 	defer a.net.mu.Unlock()
 	return a.hits
 }
@@ -88,7 +88,7 @@ func (a *Applied) Hits() int {
 // Remove ends the rule.
 func (a *Applied) Remove() {
 	n := a.net
-	n.mu.Lock()
+	n.lock()
 	defer n.mu.Unlock()
 	for i, x := range n.rules {
 		if x == a {
@@ -99,7 +99,7 @@ func (a *Applied) Remove() {
 }
 
 // judge asks all rules, and adds what they say to the packet's fate.
-func (n *Net) judge(p *Packet, f *sim.Fate) {
+func (n *Net) judge(now tcp.Time, p *Packet, f *sim.Fate) {
 	for _, a := range n.rules {
 		if !a.rule.match.matches(p, &a.seen) {
 			continue
@@ -117,17 +117,17 @@ func (n *Net) judge(p *Packet, f *sim.Fate) {
 			f.Damaged, f.Bit = true, p.from.random.Int()>>1
 		}
 		if v.Reset {
-			n.reset(p)
+			n.reset(now, p)
 		}
 	}
 }
 
 // reset sends a reset from where a segment would arrive next, when it would.
-func (n *Net) reset(p *Packet) {
+func (n *Net) reset(now tcp.Time, p *Packet) {
 	var rst wire.Segment
 	if !p.IsTCP || !tcp.ResetFor(&p.Segment, &rst) {
 		return
 	}
 	flow := p.Flow.Reverse()
-	n.hand(n.now().Add(n.linkOf(p.from, p.to).Delay), p.to, wire.AppendSegment(nil, &flow, &rst, wire.ChecksumNone), false)
+	n.hand(now.Add(n.linkOf(p.from, p.to).Delay), p.to, wire.AppendSegment(nil, &flow, &rst, wire.ChecksumNone), false)
 }
