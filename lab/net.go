@@ -34,6 +34,8 @@ type Net struct {
 	pending      []*Packet // sent, and not yet on their way: see catchUp
 	returned     []*Packet // ICMP messages for who has sent what cannot get on its way
 	due, arrived []*Packet // room
+	octets       []byte    // room for what packets say
+	packets      []Packet  // and for them
 	turn         uint64
 	armed        tcp.Time // when timer wakes the carrier; Never: it does not run
 	timer        *time.Timer
@@ -209,19 +211,43 @@ func (n *Net) send(x *node, packets []wire.Packet) {
 	}
 	now := n.now()
 	for i := range packets {
+		b := n.copied(packets[i].Bytes())
 		if x.paused {
-			x.waiting = append(x.waiting, slices.Clone(packets[i].Bytes()))
+			x.waiting = append(x.waiting, b)
 			continue
 		}
-		n.hand(now, x, slices.Clone(packets[i].Bytes()), true)
+		n.hand(now, x, b, true)
 	}
 	n.arm()
+}
+
+// copied returns a copy, in memory that is got for some dozens of packets at once: the record lets go
+// of them in the order in which they were sent.
+func (n *Net) copied(b []byte) []byte {
+	const some = 64 << 10
+	if cap(n.octets)-len(n.octets) < len(b) {
+		n.octets = make([]byte, 0, max(some, len(b)))
+	}
+	at := len(n.octets)
+	n.octets = append(n.octets, b...)
+	return n.octets[at:len(n.octets):len(n.octets)]
+}
+
+// packet returns an empty one.
+func (n *Net) packet() *Packet {
+	if len(n.packets) == 0 {
+		n.packets = make([]Packet, 32)
+	}
+	p := &n.packets[0]
+	n.packets = n.packets[1:]
+	return p
 }
 
 // hand lets a node send a packet, which is its own from now on.
 func (n *Net) hand(now tcp.Time, x *node, b []byte, made bool) {
 	n.turn++
-	p := &Packet{From: x.name, from: x, Bytes: b, at: now, turn: n.turn}
+	p := n.packet()
+	p.From, p.from, p.Bytes, p.at, p.turn = x.name, x, b, now, n.turn
 	p.parse()
 	p.own = made && (p.ip.Src == wire.AddrFrom(x.addr4) || p.ip.Src == wire.AddrFrom(x.addr6))
 	if p.IsTCP {
