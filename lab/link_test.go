@@ -205,3 +205,35 @@ func TestDamagedAndDoubled(t *testing.T) {
 		}
 	})
 }
+
+// A link that becomes shorter at the instant at which something is sent over it is the shorter one for that,
+// and what is on its way already arrives as it would have.
+func TestLinkChangedAtOnce(t *testing.T) {
+	line(t, func(t *testing.T, n *lab.Net) {
+		client, server := n.Host("client"), n.Host("server")
+		c, s := connect(t, client, server)
+		n.Default(lab.Link{Delay: time.Second})
+		c.Write([]byte("1"))
+		n.Default(lab.Link{Delay: time.Millisecond})
+		took(t, "what was sent at the instant of the change", time.Millisecond, time.Millisecond+10, func() { must(t, 0, readFull(s, make([]byte, 1))) })
+		time.Sleep(time.Minute)
+		n.Default(lab.Link{Delay: time.Second})
+		c.Write([]byte("2"))
+		time.Sleep(time.Millisecond)
+		n.Default(lab.Link{Delay: time.Millisecond})
+		took(t, "what was on its way", 999*time.Millisecond, 999*time.Millisecond+10, func() { must(t, 0, readFull(s, make([]byte, 1))) })
+	})
+}
+
+// A rate that is taken away lets what waits go at once.
+func TestRateTakenAway(t *testing.T) {
+	line(t, func(t *testing.T, n *lab.Net) {
+		client, server := n.Host("client"), n.Host("server")
+		c, s := connect(t, client, server)
+		n.Default(lab.Link{Delay: time.Millisecond, Rate: lab.Kbps}) // a full segment takes 12 s
+		c.Write(make([]byte, 5000))
+		time.Sleep(time.Second)
+		n.Default(lab.Link{Delay: time.Millisecond})
+		took(t, "what was being sent, and what waited", 11*time.Second, 11500*time.Millisecond, func() { must(t, 0, readFull(s, make([]byte, 5000))) })
+	})
+}

@@ -28,10 +28,11 @@ type Net struct {
 	def          *Link
 	nodes        []*node
 	links        map[[2]*node]*Link // by the first host and the second; nil: as def
-	busy         []*way             // those with something on them, in the order of their hosts
+	busy         agenda             // the ways with something on them
 	rules        []*Applied
 	cuts         []*Cut
 	pending      []*Packet // sent, and not yet on their way: see catchUp
+	soon         tcp.Time  // when something may become of one of them
 	returned     []*Packet // ICMP messages for who has sent what cannot get on its way
 	due, arrived []*Packet // room
 	octets       []byte    // room for what packets say
@@ -47,17 +48,9 @@ type Net struct {
 	watchdog     *dog
 }
 
-// way is one direction of a link.
-type way struct {
-	from, to *node
-	link     *Link
-	path     *sim.Path
-	busy     bool // it is among those with something on them
-}
-
 func newNet(tb testing.TB, c config, seed uint64, watchdog *dog) *Net {
 	n := &Net{
-		tb: tb, config: c, seed: seed, start: time.Now(), armed: tcp.Never, def: new(Link),
+		tb: tb, config: c, seed: seed, start: time.Now(), armed: tcp.Never, soon: tcp.Never, def: new(Link),
 		links: map[[2]*node]*Link{},
 	}
 	n.ended, n.timer = make(chan struct{}), time.NewTimer(0)
@@ -114,9 +107,15 @@ func (n *Net) relink() {
 			if l := n.linkOf(w.from, w.to); l != w.link {
 				w.link = l
 				_ = w.path.Change(now, l.path()) // it has been checked
+				n.busy.plan(w)
 			}
 		}
 	}
+	n.soon = tcp.Never
+	for _, p := range n.pending {
+		n.soon = min(n.soon, n.soonest(p))
+	}
+	n.arm()
 }
 
 // linkOf returns the link from x to y.
@@ -255,6 +254,7 @@ func (n *Net) hand(now tcp.Time, x *node, b []byte, made bool) {
 		p.Again = x.sentBefore(p)
 	}
 	n.pending = append(n.pending, p)
+	n.soon = min(n.soon, n.soonest(p))
 }
 
 // arm sets the timer to when something is due, if that is sooner.
@@ -274,15 +274,9 @@ func (n *Net) wakeAt(at tcp.Time) {
 
 // deadline is when something is due.
 func (n *Net) deadline() tcp.Time {
-	at := tcp.Never
-	for _, p := range n.pending {
-		at = min(at, n.soonest(p))
-	}
+	at := min(n.soon, n.busy.deadline())
 	for _, p := range n.returned {
 		at = min(at, p.at)
-	}
-	for _, w := range n.busy {
-		at = min(at, w.path.Deadline())
 	}
 	return at
 }
@@ -356,7 +350,7 @@ func (n *Net) round() {
 // as each may be answered at once. Nobody can tell that they did not depart in time, since who
 // looks at the Net, or changes it, does this first, and nothing arrives before the carrier does.
 func (n *Net) catchUp(now tcp.Time) {
-	for len(n.pending) > 0 {
+	for {
 		at := tcp.Never
 		for _, p := range n.pending {
 			at = min(at, p.at)
@@ -379,7 +373,10 @@ func (n *Net) depart(at tcp.Time) {
 		}
 	}
 	clear(n.pending[len(rest):])
-	n.pending = rest
+	n.pending, n.soon = rest, tcp.Never
+	for _, p := range rest { // as a rule there is none
+		n.soon = min(n.soon, n.soonest(p))
+	}
 	slices.SortFunc(due, (*Packet).before)
 	for _, p := range due {
 		n.launch(at+1, p)
@@ -416,30 +413,15 @@ func (n *Net) launch(now tcp.Time, p *Packet) {
 	default:
 		p.parcel = sim.Parcel{Bytes: p.Bytes, Fate: fate, Tag: p}
 		w.path.Put(now, &p.parcel)
-		n.enlist(w)
+		n.busy.plan(w)
 	}
 }
 
-// enlist adds a way to those with something on them.
-func (n *Net) enlist(w *way) {
-	if w.busy {
-		return
-	}
-	w.busy = true
-	i, _ := slices.BinarySearchFunc(n.busy, w, func(a, b *way) int {
-		if d := a.from.index - b.from.index; d != 0 {
-			return d
-		}
-		return a.to.index - b.to.index
-	})
-	n.busy = slices.Insert(n.busy, i, w)
-}
-
-// arrivals returns what arrives up to now, in the order of the links.
+// arrivals returns what arrives up to now: what arrives at one instant in the order of the links.
 func (n *Net) arrivals(now tcp.Time) []*Packet {
 	arrived := n.arrived[:0]
-	for i := 0; i < len(n.busy); {
-		w := n.busy[i]
+	for n.busy.deadline() <= now {
+		w := n.busy[0]
 		for d, ok := w.path.Take(now); ok; d, ok = w.path.Take(now) {
 			p := d.Tag.(*Packet) //nolint:errcheck // launch puts no other
 			p.parcel.Bytes = d.Bytes
@@ -452,12 +434,7 @@ func (n *Net) arrivals(now tcp.Time) []*Packet {
 			}
 			arrived = append(arrived, p)
 		}
-		if w.path.Deadline() == tcp.Never {
-			w.busy = false
-			n.busy = slices.Delete(n.busy, i, i+1)
-			continue
-		}
-		i++
+		n.busy.plan(w)
 	}
 	return arrived
 }
