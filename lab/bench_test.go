@@ -1,9 +1,11 @@
 package lab_test
 
 import (
+	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"strconv"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -80,6 +82,74 @@ func tenMegabytes(t *testing.T, l lab.Link) (packets uint64) {
 	})
 	return packets
 }
+
+// Many hosts, each of which asks each other something and gets an answer.
+func BenchmarkHosts(b *testing.B) {
+	for _, hosts := range []int{10, 40} {
+		b.Run(strconv.Itoa(hosts), func(b *testing.B) {
+			packets := uint64(0)
+			inTest(b, func(t *testing.T) {
+				for b.Loop() {
+					packets += eachAsksEach(t, hosts)
+				}
+			})
+			b.ReportMetric(float64(packets)/b.Elapsed().Seconds(), "packets/s")
+		})
+	}
+}
+
+func eachAsksEach(t *testing.T, hosts int) (packets uint64) {
+	lab.Test(t, func(t *testing.T, n *lab.Net) {
+		n.Default(lab.Link{Delay: 10 * time.Millisecond, Jitter: time.Millisecond})
+		var all []*lab.Host
+		for i := range hosts {
+			h := n.Host(fmt.Sprint("host", i))
+			l, err := h.Listen("tcp4", ":7")
+			must(t, 0, err)
+			go echo(l)
+			all = append(all, h)
+		}
+		var asking sync.WaitGroup
+		for i, h := range all {
+			for j := range all {
+				if i != j {
+					asking.Go(func() { askTen(t, h, fmt.Sprintf("host%d:7", j)) })
+				}
+			}
+		}
+		asking.Wait()
+		for _, h := range all {
+			packets += h.Stats().PacketsOut
+		}
+	})
+	return packets
+}
+
+// echo sends back what comes, on each connection.
+func echo(l net.Listener) {
+	for {
+		c, err := l.Accept()
+		if err != nil {
+			return
+		}
+		go func() {
+			defer c.Close()
+			io.Copy(c, c)
+		}()
+	}
+}
+
+func askTen(t *testing.T, h *lab.Host, address string) {
+	c, err := h.Dial("tcp4", address)
+	must(t, 0, err)
+	defer c.Close()
+	for range 10 {
+		must(t, 0, second(c.Write([]byte("question"))))
+		must(t, 0, readFull(c, make([]byte, 8)))
+	}
+}
+
+func second[T any](_ T, err error) error { return err }
 
 // What waits for long passes at once: each in a lab of its own, from the first line to the last.
 func BenchmarkLongTimes(b *testing.B) {
