@@ -202,8 +202,13 @@ func TestKernelBehindABlackHole(t *testing.T) {
 	eachWay(t, setup{}, func(t *testing.T, s setup, d way) {
 		t.Parallel()
 		const mtu = 1300
+		var swallowed atomic.Int64
 		s.fault = &link.FaultConfig{Rule: func(dir link.Direction, p *wire.Packet) link.Verdict {
-			return link.Verdict{Drop: dir == link.Out && len(p.Bytes()) > mtu}
+			tooLong := dir == link.Out && len(p.Bytes()) > mtu
+			if tooLong {
+				swallowed.Add(1)
+			}
+			return link.Verdict{Drop: tooLong}
 		}}
 		w := newWorld(t, s)
 		v, k := d.ends(t, vitroSide{w}, kernelSide{w})
@@ -212,10 +217,13 @@ func TestKernelBehindABlackHole(t *testing.T) {
 		if st.PathMTU > mtu || st.PathMTU < mtu*9/10 || st.Timeouts < 3 {
 			t.Errorf("vitro sends packets of %d octets after %d timeouts", st.PathMTU, st.Timeouts)
 		}
+		before := swallowed.Load()
 		v, k = d.ends(t, vitroSide{w}, kernelSide{w})
 		exchange(t, w, v, k, 3_000_000)
-		if st := v.Status(); st.PathMTU > mtu || st.PathMTU < mtu*9/10 || st.Timeouts > 0 {
-			t.Errorf("the path is forgotten: %d octets, %d timeouts", st.PathMTU, st.Timeouts)
+		// Timeouts say nothing, since on a machine at work the kernel answers late. A path that is not known
+		// swallows the ten packets of the first window; the search that goes on loses some probes.
+		if st, n := v.Status(), swallowed.Load()-before; st.PathMTU > mtu || st.PathMTU < mtu*9/10 || n >= 10 {
+			t.Errorf("the path is forgotten: %d octets, %d packets swallowed", st.PathMTU, n)
 		}
 	})
 }
