@@ -470,6 +470,34 @@ func TestLinkChanges(t *testing.T) {
 	})
 }
 
+// A rule is asked when the packet departs, whatever else happens then or later.
+func TestRuleAsksTheClock(t *testing.T) {
+	line(t, func(t *testing.T, n *lab.Net) {
+		n.Default(lab.Link{Delay: time.Second})
+		client, server := n.Host("client"), n.Host("server")
+		c, s := connect(t, client, server)
+		time.Sleep(time.Minute)
+		var late []time.Duration
+		n.Rule(lab.Any.Do(func(p *lab.Packet) (v lab.Verdict) {
+			late = append(late, time.Since(p.Sent))
+			return v
+		}))
+		c.Write([]byte("1"))
+		must(t, 0, readFull(s, make([]byte, 1)))
+		c.Write([]byte("2")) // and the rule is there already
+		must(t, 0, readFull(s, make([]byte, 1)))
+		n.Settle()
+		for _, d := range late {
+			if d > time.Nanosecond {
+				t.Errorf("it was asked %v after the packet had been sent", d)
+			}
+		}
+		if len(late) < 4 {
+			t.Errorf("it was asked %d times; want two segments and their acknowledgments", len(late))
+		}
+	})
+}
+
 // A blackout by schedule counts from when the link is set.
 func TestBlackout(t *testing.T) {
 	line(t, func(t *testing.T, n *lab.Net) {

@@ -17,6 +17,7 @@ type Match struct {
 	n     int // which are picked of those that pass the tests; 0: all
 	pick  picking
 	on    [2]string // the link; empty: where it leaves the host that has made it
+	asks  bool      // a function of the user's, which may look at the clock
 }
 
 type picking uint8
@@ -138,7 +139,11 @@ func names(states []tcp.State) string {
 }
 
 // If picks what f says, which is called under a lock of the Net, and must not call it.
-func (m Match) If(f func(*Packet) bool) Match { return m.and("if", f) }
+func (m Match) If(f func(*Packet) bool) Match {
+	m = m.and("if", f)
+	m.asks = true
+	return m
+}
 
 // On picks what is sent over the link from one host or router to the next, in that direction,
 // also what is only passed on.

@@ -111,6 +111,11 @@ func (n *Net) relink() {
 			}
 		}
 	}
+	n.replan()
+}
+
+// replan sees when something may become of what is pending, where that is not as it was.
+func (n *Net) replan() {
 	n.soon = tcp.Never
 	for _, p := range n.pending {
 		n.soon = min(n.soon, n.soonest(p))
@@ -290,7 +295,8 @@ func (n *Net) soonest(p *Packet) tcp.Time {
 		return departs
 	}
 	w := n.way(p.from, to)
-	if len(n.cuts) > 0 || len(p.Bytes) > w.link.mtu() {
+	asks := slices.ContainsFunc(n.rules, func(a *Applied) bool { return a.rule.match.asks })
+	if asks || len(n.cuts) > 0 || len(p.Bytes) > w.link.mtu() {
 		return departs
 	}
 	return w.path.Soonest(departs, len(p.Bytes), len(n.rules) > 0)

@@ -52,7 +52,10 @@ func (m Match) always(what string, v Verdict) Rule {
 
 // Do asks f what is to become of what is picked. It is called under a lock of the Net, and must not
 // call it.
-func (m Match) Do(f func(*Packet) Verdict) Rule { return Rule{m, "treated", f} }
+func (m Match) Do(f func(*Packet) Verdict) Rule {
+	m.asks = true
+	return Rule{m, "treated", f}
+}
 
 // String says what the rule does, to what.
 func (r Rule) String() string { return r.what + " by rule: " + r.match.what }
@@ -75,6 +78,7 @@ func (n *Net) Rule(rules ...Rule) *Applied {
 		a = &Applied{net: n, rule: r}
 		n.rules = append(n.rules, a)
 	}
+	n.replan()
 	return a
 }
 
