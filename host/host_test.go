@@ -96,7 +96,11 @@ func TestOneTransmitter(t *testing.T) {
 					t.Error("an illegal packet")
 				}
 				flow, _ := ip.Flow()
-				if at, ok := next[flow]; ok && seg.Seq != at && seg.Flags&wire.RST == 0 {
+				at, ok := next[flow]
+				if ok && seg.End().LessEq(at) {
+					continue // sent again, since a busy machine has stood still for two round trips
+				}
+				if ok && seg.Seq != at && seg.Flags&wire.RST == 0 {
 					t.Errorf("%v of %v: want SEQ=%v", &seg, flow, at)
 				}
 				next[flow] = seg.End()
