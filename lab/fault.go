@@ -2,7 +2,8 @@ package lab
 
 import (
 	"slices"
-	"strings"
+
+	"github.com/vitro-net/vitro/ladder"
 )
 
 // Cut is a partition: nothing gets from one host to another, or from a group to all others.
@@ -13,7 +14,9 @@ type Cut struct {
 	group    []*node // from them, and to them; from and to are nil
 }
 
-// Partition cuts all ways between two hosts, in both directions. What is on its way arrives.
+// Partition cuts all ways between two hosts, in both directions, whatever routers and NATs are between
+// them. What is on its way arrives. Like any change of the network it holds for what is sent at the same
+// instant too, before the call or after it.
 func (n *Net) Partition(a, b string) *Cut {
 	n.tb.Helper()
 	return n.cut(a, b, true)
@@ -35,16 +38,8 @@ func (n *Net) Isolate(hosts ...string) *Cut {
 	for _, h := range hosts {
 		c.group = append(c.group, n.named(h))
 	}
-	n.cuts = append(n.cuts, c)
-	c.note("cut off from all but " + strings.Join(hosts, ", "))
+	n.begin(c)
 	return c
-}
-
-// note puts into the ladders what becomes of the cut.
-func (c *Cut) note(what string) {
-	for _, x := range c.group {
-		c.net.record.note(x, what)
-	}
 }
 
 func (n *Net) cut(from, to string, both bool) *Cut {
@@ -52,9 +47,16 @@ func (n *Net) cut(from, to string, both bool) *Cut {
 	n.lock()
 	defer n.mu.Unlock()
 	c := &Cut{net: n, from: n.named(from), to: n.named(to), both: both}
-	n.cuts = append(n.cuts, c)
-	n.record.note(c.from, "cut off from "+to)
+	n.begin(c)
 	return c
+}
+
+func (n *Net) begin(c *Cut) {
+	n.cuts = append(n.cuts, c)
+	n.replan()
+	for _, s := range n.record.stories {
+		c.told(s)
+	}
 }
 
 // Heal ends the partition. A second Heal does nothing.
@@ -64,32 +66,66 @@ func (c *Cut) Heal() {
 	defer n.mu.Unlock()
 	if i := slices.Index(n.cuts, c); i >= 0 {
 		n.cuts = slices.Delete(n.cuts, i, i+1)
-		if c.from == nil {
-			c.note("joined again with all")
-			return
+		for _, s := range n.record.stories {
+			c.note(s, "joined again with ")
 		}
-		n.record.note(c.from, "joined again with "+c.to.name)
 	}
 }
 
-// isCut reports whether a packet from one to the other is lost. Where routers are between the two
-// hosts of a partition, the packet is lost on the first link.
+// told puts into a ladder that its ends are cut off from each other.
+func (c *Cut) told(s *story) { c.note(s, "cut off from ") }
+
+func (c *Cut) note(s *story, what string) {
+	for i, x := range s.ends {
+		peer := s.ends[1-i]
+		if c.severs(x, peer) {
+			s.add(event{at: c.net.now(), kind: eventNote, end: ladder.Peer(i), text: x.name + ": " + what + peer.name})
+		}
+	}
+}
+
+// severs reports whether nothing gets from x to y.
+func (c *Cut) severs(x, y *node) bool {
+	if c.from == nil {
+		return slices.Contains(c.group, x) != slices.Contains(c.group, y)
+	}
+	return c.from == x && c.to == y || c.both && c.from == y && c.to == x
+}
+
+// isCut reports whether a packet is lost in a partition: where it leaves the host that has made it, if its
+// end is beyond the cut, and on the link to or from a router or NAT that is itself cut off.
 func (n *Net) isCut(p *Packet) bool {
+	if len(n.cuts) == 0 {
+		return false
+	}
+	end := p.to
+	if p.own {
+		end = n.last(p)
+	}
 	for _, c := range n.cuts {
-		if c.from == nil {
-			src, dst := n.at(p.ip.Src.Netip()), n.at(p.ip.Dst.Netip())
-			if slices.Contains(c.group, src) != slices.Contains(c.group, dst) {
-				return true
-			}
-			continue
-		}
-		from, to := p.from, p.to
-		if p.own {
-			to = n.at(p.ip.Dst.Netip())
-		}
-		if c.from == from && (c.to == to || c.to == p.to) || c.both && c.to == from && (c.from == to || c.from == p.to) {
+		if p.own && end != nil && c.severs(p.from, end) || c.parts(p.from, p.to) {
 			return true
 		}
 	}
 	return false
+}
+
+// last returns the host that a packet is to get to.
+func (n *Net) last(p *Packet) *node {
+	if p.IsTCP || p.IsUDP {
+		if end, _ := n.follow(p.from, p.Flow, p.ip.Proto); end != nil {
+			return end
+		}
+	}
+	return n.at(p.ip.Dst.Netip())
+}
+
+// parts reports whether a link is cut because of a router or NAT at one of its ends. Those of a group that
+// pass on are at the edge of it; others are neither within nor without.
+func (c *Cut) parts(from, to *node) bool {
+	if c.from != nil {
+		return (from.passes() || to.passes()) && c.severs(from, to)
+	}
+	in, into := slices.Contains(c.group, from), slices.Contains(c.group, to)
+	return in != into && (in && from.passes() || into && to.passes())
 }

@@ -187,6 +187,7 @@ func (h *Host) Crash() {
 	h.node.held, h.node.waiting = nil, nil
 	clear(h.node.states)
 	clear(h.node.sent)
+	n.unsend(h.node)
 	if !down {
 		n.record.crash(h.node)
 	}
@@ -228,7 +229,7 @@ func (h *Host) Resume() {
 	n.record.note(x, "resume")
 	now := n.now()
 	for _, b := range x.waiting {
-		n.hand(now, x, b, true)
+		n.hand(now, x, b, true, nil)
 	}
 	held := x.held
 	x.held, x.waiting = nil, nil

@@ -17,7 +17,8 @@ type Match struct {
 	n     int // which are picked of those that pass the tests; 0: all
 	pick  picking
 	on    [2]string // the link; empty: where it leaves the host that has made it
-	asks  bool      // a function of the user's, which may look at the clock
+	// prompt: it is to be known what is picked when it departs, and not when something comes of it.
+	prompt bool
 }
 
 type picking uint8
@@ -141,7 +142,7 @@ func names(states []tcp.State) string {
 // If picks what f says, which is called under a lock of the Net, and must not call it.
 func (m Match) If(f func(*Packet) bool) Match {
 	m = m.and("if", f)
-	m.asks = true
+	m.prompt = true // f may look at the clock
 	return m
 }
 

@@ -75,6 +75,7 @@ func (t *NAT) Forget() {
 	t.net.lock()
 	defer t.net.mu.Unlock()
 	t.node.nat.forget()
+	t.net.record.noteAll(t.node, "forgets all")
 }
 
 // Rebind gives each socket behind the NAT another port, from now on.
@@ -87,6 +88,7 @@ func (t *NAT) Rebind() {
 	for _, m := range list {
 		b.assign(m)
 	}
+	t.net.record.noteAll(t.node, "gives each socket another port")
 }
 
 // Timeout has the NAT forget a socket that has not been used for d, either way; 0, as at first: never.
@@ -168,7 +170,26 @@ func (b *nat) translate(now tcp.Time, p *Packet) {
 		return
 	}
 	lowerHops(bytes)
-	n.hand(now, b.node, bytes, false)
+	n.hand(now, b.node, bytes, false, p)
+}
+
+// known makes of a flow from a node what the NAT does, and reports whether it knows it.
+func (b *nat) known(x *node, flow *wire.Flow, proto uint8) bool {
+	now := b.node.net.now()
+	if b.inside[x] {
+		m := b.outward[socket{proto, flow.LocalAddrPort()}]
+		if m == nil || b.stale(now, m) {
+			return false
+		}
+		flow.Local, flow.LocalPort = wire.AddrFrom(m.outside.at.Addr()), m.outside.at.Port()
+		return true
+	}
+	m := b.inward[socket{proto, flow.RemoteAddrPort()}]
+	if m == nil || b.stale(now, m) {
+		return false
+	}
+	flow.Remote, flow.RemotePort = wire.AddrFrom(m.inside.at.Addr()), m.inside.at.Port()
+	return true
 }
 
 // goOut gives a packet from inside the NAT's address and port.

@@ -220,7 +220,7 @@ func (n *Net) send(x *node, packets []wire.Packet) {
 			x.waiting = append(x.waiting, b)
 			continue
 		}
-		n.hand(now, x, b, true)
+		n.hand(now, x, b, true, nil)
 	}
 	n.arm()
 }
@@ -247,17 +247,25 @@ func (n *Net) packet() *Packet {
 	return p
 }
 
-// hand lets a node send a packet, which is its own from now on.
-func (n *Net) hand(now tcp.Time, x *node, b []byte, made bool) {
+// hand lets a node send a packet, which is its own from now on. made: the stack of the node has
+// made it. origin is the packet as it came to the node, if it passes it on; nil: that is not known.
+func (n *Net) hand(now tcp.Time, x *node, b []byte, made bool, origin *Packet) {
 	n.turn++
 	p := n.packet()
-	p.From, p.from, p.Bytes, p.at, p.turn = x.name, x, b, now, n.turn
+	p.From, p.from, p.Bytes, p.at, p.turn, p.origin = x.name, x, b, now, n.turn, origin
 	p.parse()
 	p.own = made && (p.ip.Src == wire.AddrFrom(x.addr4) || p.ip.Src == wire.AddrFrom(x.addr6))
+	if !p.own && origin == nil {
+		p.origin = x.passedOn(p)
+	}
 	if p.IsTCP {
 		p.SenderState = x.states[p.Flow]
 		p.Again = x.sentBefore(p)
+		if p.origin != nil {
+			p.SenderState = p.origin.SenderState
+		}
 	}
+	n.record.sent(p)
 	n.pending = append(n.pending, p)
 	n.soon = min(n.soon, n.soonest(p))
 }
@@ -295,8 +303,8 @@ func (n *Net) soonest(p *Packet) tcp.Time {
 		return departs
 	}
 	w := n.way(p.from, to)
-	asks := slices.ContainsFunc(n.rules, func(a *Applied) bool { return a.rule.match.asks })
-	if asks || len(n.cuts) > 0 || len(p.Bytes) > w.link.mtu() {
+	prompt := slices.ContainsFunc(n.rules, func(a *Applied) bool { return a.rule.match.prompt })
+	if prompt || len(n.cuts) > 0 || len(p.Bytes) > w.link.mtu() {
 		return departs
 	}
 	return w.path.Soonest(departs, len(p.Bytes), len(n.rules) > 0)
@@ -404,7 +412,9 @@ func (n *Net) launch(now tcp.Time, p *Packet) {
 	}
 	p.To = p.to.name
 	if p.IsTCP {
-		p.ReceiverState = p.to.states[p.Flow.Reverse()]
+		if end, flow := n.follow(p.from, p.Flow, wire.ProtoTCP); end != nil {
+			p.ReceiverState = end.states[flow.Reverse()]
+		}
 	}
 	w := n.way(p.from, p.to)
 	fate := w.path.Draw()
@@ -445,6 +455,17 @@ func (n *Net) arrivals(now tcp.Time) []*Packet {
 	return arrived
 }
 
+// unsend takes back what a host that crashes has sent at this instant: nothing of that has left it.
+func (n *Net) unsend(x *node) {
+	n.pending = slices.DeleteFunc(n.pending, func(p *Packet) bool {
+		if p.from == x {
+			n.lose(p.at, p, "the host crashes")
+		}
+		return p.from == x
+	})
+	n.replan()
+}
+
 // deliver gives packets to the node at the end of their links.
 func (n *Net) deliver(to *node, packets []*Packet) {
 	if to.paused && !to.down {
@@ -457,17 +478,41 @@ func (n *Net) deliver(to *node, packets []*Packet) {
 		}
 		return
 	}
-	for _, p := range packets {
-		n.record.arrive(p)
-	}
 	if to.nat != nil {
 		for _, p := range packets {
 			to.nat.translate(n.now(), p)
 		}
 		return
 	}
+	for len(packets) > 0 {
+		k := together(to, packets)
+		n.receive(to, packets[:k])
+		packets = packets[k:]
+	}
+}
+
+// together is how many of the packets a host gets in one batch. What may change the state of a connection
+// it gets by itself, so that the record has it before the change, and what comes behind it after that.
+func together(to *node, packets []*Packet) int {
+	for i, p := range packets {
+		if p.turns(to) {
+			return max(i, 1)
+		}
+	}
+	return len(packets)
+}
+
+// receive gives packets to a host.
+func (n *Net) receive(to *node, packets []*Packet) {
+	now := n.now()
+	to.forgetTransit(now)
 	batch := to.batch[:0]
 	for _, p := range packets {
+		n.record.arrive(p)
+		if to.router && !p.isFor(to) {
+			p.came = now
+			to.transit = append(to.transit, p)
+		}
 		batch = append(batch, wire.Packet{Buf: p.parcel.Bytes})
 	}
 	to.batch = nil // it is the host's until it has returned

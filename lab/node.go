@@ -1,8 +1,11 @@
 package lab
 
 import (
+	"bytes"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
+	"time"
 
 	"github.com/vitro-net/vitro/link"
 	"github.com/vitro-net/vitro/seq"
@@ -26,6 +29,7 @@ type node struct {
 	down    bool          // nothing gets in or out
 	paused  bool          // what comes waits
 	held    []*Packet     // and is here
+	transit []*Packet     // what a router has got to pass on
 	waiting [][]byte      // what the host has sent meanwhile
 	again   uint64        // segments that were sent with something that had been sent before
 	states  map[wire.Flow]tcp.State
@@ -73,6 +77,45 @@ func (x *node) sentBefore(p *Packet) bool {
 		x.again++
 	}
 	return again
+}
+
+// passedOn finds the packet as it came to a router that passes p on: the one with the same octets
+// behind its IP header.
+func (x *node) passedOn(p *Packet) *Packet {
+	for i, q := range x.transit {
+		if q.ip.Src == p.ip.Src && q.ip.Dst == p.ip.Dst && bytes.Equal(q.ip.Payload, p.ip.Payload) {
+			x.transit = slices.Delete(x.transit, i, i+1)
+			return q
+		}
+	}
+	return nil
+}
+
+// forgetTransit lets go of what a router has not passed on in a second.
+func (x *node) forgetTransit(now tcp.Time) {
+	x.transit = slices.DeleteFunc(x.transit, func(p *Packet) bool { return now.Sub(p.came) > time.Second })
+}
+
+// follow returns the host where a flow leads to from a node, and the flow as it comes there, which NATs on the
+// way have made another. nil: it leads nowhere, or a NAT does not know it.
+func (n *Net) follow(x *node, flow wire.Flow, proto uint8) (*node, wire.Flow) {
+	const mostHops = 32
+	for range mostHops {
+		dst := flow.Remote.Netip()
+		y := n.next(x, dst)
+		switch {
+		case y == nil:
+			return nil, flow
+		case y.nat != nil:
+			if !y.nat.known(x, &flow, proto) {
+				return nil, flow
+			}
+		case dst == y.addr4 || dst == y.addr6:
+			return y, flow
+		}
+		x = y
+	}
+	return nil, flow
 }
 
 // next returns where a packet for an address goes from x: to the host itself where the two are
@@ -183,7 +226,7 @@ func (n *Net) tell(now tcp.Time, p *Packet, m *wire.ICMPMessage) {
 	}
 	back := &Packet{From: p.From, To: to.name, from: p.from, to: to, Bytes: b, at: now}
 	if to != p.from { // it goes back as it came, by the routers
-		n.hand(now, p.from, b, false)
+		n.hand(now, p.from, b, false, nil)
 		return
 	}
 	back.parse()

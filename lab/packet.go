@@ -1,8 +1,11 @@
 package lab
 
 import (
+	"slices"
+	"strings"
 	"time"
 
+	"github.com/vitro-net/vitro/ladder"
 	"github.com/vitro-net/vitro/sim"
 	"github.com/vitro-net/vitro/tcp"
 	"github.com/vitro-net/vitro/wire"
@@ -33,9 +36,12 @@ type Packet struct {
 	ip       wire.IP
 	at       tcp.Time // Sent
 	turn     uint64   // counts what is sent
+	came     tcp.Time // to where its link leads
 	parcel   sim.Parcel
 	why      []string // what has befallen it, for the record
+	origin   *Packet  // this one as it came to who passes it on
 	story    *story
+	end      ladder.Peer // of the story, that has sent it
 }
 
 // parse reads what the packet says.
@@ -56,6 +62,46 @@ func (p *Packet) parse() {
 	}
 	p.IsTCP, p.Flow = true, flow.Reverse()
 	p.Segment.TC, p.Segment.HopLimit = p.ip.TC, p.ip.HopLimit
+}
+
+// first returns the packet as it left who has made it.
+func (p *Packet) first() *Packet {
+	for p.origin != nil {
+		p = p.origin
+	}
+	return p
+}
+
+// befell says what has befallen the packet, on all links up to this.
+func (p *Packet) befell() string {
+	why := p.why
+	for q := p.origin; q != nil; q = q.origin {
+		why = append(slices.Clone(q.why), why...)
+	}
+	return strings.Join(why, "; ")
+}
+
+// isFor reports whether x is where the packet is to get.
+func (p *Packet) isFor(x *node) bool {
+	dst := p.ip.Dst.Netip()
+	return x.nat == nil && (dst == x.addr4 || dst == x.addr6)
+}
+
+// turns reports whether the packet may change the state of a connection of the host that gets it: by what
+// it says, or by the acknowledgment that is waited for.
+func (p *Packet) turns(to *node) bool {
+	if !p.IsTCP || !p.isFor(to) {
+		return false
+	}
+	if p.Segment.Flags&(wire.SYN|wire.FIN|wire.RST) != 0 {
+		return true
+	}
+	switch to.states[p.Flow.Reverse()] {
+	case tcp.SynSent, tcp.SynReceived, tcp.FinWait1, tcp.Closing, tcp.LastAck:
+		return true
+	case tcp.Closed, tcp.Listen, tcp.Established, tcp.FinWait2, tcp.CloseWait, tcp.TimeWait:
+	}
+	return false
 }
 
 // befalls notes what becomes of the packet.

@@ -23,7 +23,7 @@ const (
 type record struct {
 	net      *Net
 	stories  []*story
-	byFlow   map[wire.Flow]*story
+	byFlow   map[wire.Flow]side
 	packets  []*Packet
 	octets   int
 	departed int
@@ -32,8 +32,9 @@ type record struct {
 
 // story is what has happened to one connection.
 type story struct {
-	flow    wire.Flow // as A sees it
-	ends    [2]*node  // A has dialed
+	flow    wire.Flow   // as A sees it
+	also    []wire.Flow // what NATs have made of it
+	ends    [2]*node    // A has dialed
 	first   []event
 	missing int          // events between first and ring
 	states  [2]tcp.State // after them
@@ -41,6 +42,12 @@ type story struct {
 	next    int // in ring, once it is full
 	trouble int // what was lost, ran out, or was not used
 	last    tcp.Time
+}
+
+// side is one end of a story.
+type side struct {
+	story *story
+	end   ladder.Peer
 }
 
 type eventKind uint8
@@ -66,35 +73,54 @@ type event struct {
 
 func (r *record) init(n *Net) {
 	r.net = n
-	r.byFlow = map[wire.Flow]*story{}
+	r.byFlow = map[wire.Flow]side{}
 }
 
 // story returns that of a flow as one of its ends sees it, which is made where a SYN begins it.
-func (r *record) story(x *node, flow wire.Flow, begins bool) *story {
-	if s := r.byFlow[flow]; s != nil {
-		return s
+func (r *record) story(x *node, flow wire.Flow, begins bool) (*story, ladder.Peer) {
+	if s := r.byFlow[flow]; s.story != nil {
+		return s.story, s.end
 	}
-	peer := r.net.at(flow.Remote.Netip())
+	peer, _ := r.net.follow(x, flow, wire.ProtoTCP)
+	if peer == nil {
+		peer = r.net.at(flow.Remote.Netip())
+	}
 	if !begins || peer == nil {
-		return nil
+		return nil, ladder.A
 	}
 	if len(r.stories) >= maxStories {
-		oldest := slices.MinFunc(r.stories, func(a, b *story) int { return int(min(max(a.last-b.last, -1), 1)) })
-		r.stories = slices.DeleteFunc(r.stories, func(s *story) bool { return s == oldest })
-		delete(r.byFlow, oldest.flow)
-		delete(r.byFlow, oldest.flow.Reverse())
+		r.forget(slices.MinFunc(r.stories, func(a, b *story) int { return int(min(max(a.last-b.last, -1), 1)) }))
 	}
 	s := &story{flow: flow, ends: [2]*node{x, peer}, last: r.net.now()}
 	r.stories = append(r.stories, s)
-	r.byFlow[flow], r.byFlow[flow.Reverse()] = s, s
-	return s
+	r.alias(s, ladder.A, flow)
+	for _, c := range r.net.cuts {
+		c.told(s)
+	}
+	return s, ladder.A
 }
 
-func (s *story) peer(flow wire.Flow) ladder.Peer {
-	if flow == s.flow {
-		return ladder.A
+// alias says that an end of a story sees a flow; a NAT makes that another.
+func (r *record) alias(s *story, end ladder.Peer, flow wire.Flow) {
+	if end == ladder.B {
+		flow = flow.Reverse()
 	}
-	return ladder.B
+	if r.byFlow[flow].story == s {
+		return
+	}
+	s.also = append(s.also, flow)
+	r.byFlow[flow], r.byFlow[flow.Reverse()] = side{s, ladder.A}, side{s, ladder.B}
+}
+
+func (r *record) forget(s *story) {
+	r.stories = slices.DeleteFunc(r.stories, func(x *story) bool { return x == s })
+	for _, flow := range s.also {
+		for _, f := range []wire.Flow{flow, flow.Reverse()} {
+			if r.byFlow[f].story == s { // a port may be in use again
+				delete(r.byFlow, f)
+			}
+		}
+	}
 }
 
 func (s *story) add(e event) {
@@ -115,6 +141,23 @@ func (s *story) add(e event) {
 	s.next = (s.next + 1) % maxEvents
 }
 
+// sent notes that a packet is sent, by who has made it or who passes it on.
+func (r *record) sent(p *Packet) {
+	switch {
+	case !p.IsTCP:
+	case p.origin != nil:
+		if p.story, p.end = p.origin.story, p.origin.end; p.story != nil {
+			r.alias(p.story, p.end, p.Flow)
+		}
+	case p.from.passes() && !p.own:
+	default:
+		begins := p.Segment.Flags&(wire.SYN|wire.ACK) == wire.SYN
+		if p.story, p.end = r.story(p.from, p.Flow, begins); p.story != nil {
+			p.story.add(event{at: p.at, kind: eventDepart, end: p.end, packet: p})
+		}
+	}
+}
+
 // depart keeps a packet that has left its sender.
 func (r *record) depart(p *Packet) {
 	r.departed++
@@ -123,19 +166,12 @@ func (r *record) depart(p *Packet) {
 		r.octets -= len(r.packets[0].Bytes)
 		r.packets[0] = nil
 	}
-	if !p.IsTCP {
-		return
-	}
-	begins := p.Segment.Flags&(wire.SYN|wire.ACK) == wire.SYN
-	if p.story = r.story(p.from, p.Flow, begins); p.story != nil {
-		p.story.add(event{at: p.at, kind: eventDepart, end: p.story.peer(p.Flow), packet: p})
-	}
 }
 
-// arrive notes that a packet is where its link leads to.
+// arrive notes that a packet is where its last link leads to.
 func (r *record) arrive(p *Packet) {
-	if p.story != nil {
-		p.story.add(event{at: r.net.now(), kind: eventArrive, end: p.story.peer(p.Flow).Other(), packet: p})
+	if p.story != nil && p.isFor(p.to) {
+		p.story.add(event{at: r.net.now(), kind: eventArrive, end: p.end.Other(), packet: p})
 	}
 }
 
@@ -144,7 +180,7 @@ func (r *record) lost(at tcp.Time, p *Packet) {
 	r.lostAny++
 	if p.story != nil {
 		p.story.trouble++
-		p.story.add(event{at: max(at, p.story.last), kind: eventLost, end: p.story.peer(p.Flow), packet: p})
+		p.story.add(event{at: max(at, p.story.last), kind: eventLost, end: p.end, packet: p})
 	}
 }
 
@@ -155,6 +191,17 @@ func (r *record) note(x *node, text string) {
 		for i, end := range s.ends {
 			if end == x {
 				s.add(event{at: now, kind: eventNote, end: ladder.Peer(i), text: x.name + ": " + text})
+			}
+		}
+	}
+}
+
+// noteAll notes what befalls a NAT, for all connections of those behind it.
+func (r *record) noteAll(nat *node, text string) {
+	for _, s := range r.stories {
+		for i, end := range s.ends {
+			if nat.nat.inside[end] {
+				s.add(event{at: r.net.now(), kind: eventNote, end: ladder.Peer(i), text: nat.name + ": " + text})
 			}
 		}
 	}
@@ -186,8 +233,8 @@ func (n *Net) became(x *node, flow wire.Flow, to tcp.State, rule tcp.Rule) {
 	} else {
 		x.states[flow] = to
 	}
-	if s := n.record.story(x, flow, to == tcp.SynSent); s != nil {
-		s.add(event{at: n.now(), kind: eventState, end: s.peer(flow), state: to, rule: rule})
+	if s, end := n.record.story(x, flow, to == tcp.SynSent); s != nil {
+		s.add(event{at: n.now(), kind: eventState, end: end, state: to, rule: rule})
 	}
 }
 
@@ -195,8 +242,8 @@ func (n *Net) became(x *node, flow wire.Flow, to tcp.State, rule tcp.Rule) {
 func (n *Net) ruled(x *node, flow wire.Flow, rule tcp.Rule) {
 	n.lock()
 	defer n.mu.Unlock()
-	if s := n.record.story(x, flow, false); s != nil {
-		s.add(event{at: n.now(), kind: eventRule, end: s.peer(flow), rule: rule})
+	if s, end := n.record.story(x, flow, false); s != nil {
+		s.add(event{at: n.now(), kind: eventRule, end: end, rule: rule})
 	}
 }
 
@@ -204,9 +251,9 @@ func (n *Net) ruled(x *node, flow wire.Flow, rule tcp.Rule) {
 func (n *Net) timedOut(x *node, flow wire.Flow, rule tcp.Rule) {
 	n.lock()
 	defer n.mu.Unlock()
-	if s := n.record.story(x, flow, false); s != nil {
+	if s, end := n.record.story(x, flow, false); s != nil {
 		s.trouble++
-		s.add(event{at: n.now(), kind: eventNote, end: s.peer(flow), text: rule.Sentence()})
+		s.add(event{at: n.now(), kind: eventNote, end: end, text: rule.Sentence()})
 	}
 }
 
@@ -266,18 +313,20 @@ func (t *teller) tell(e *event) {
 	case eventDepart:
 		t.ids[e.packet] = t.Depart(at, e.end, &e.packet.Segment)
 	case eventArrive:
-		id, ok := t.ids[e.packet]
-		if !ok { // it departed before the record
-			id = t.Stray(e.end.Other(), &e.packet.Segment)
+		first := e.packet.first()
+		id, ok := t.ids[first]
+		if !ok { // its departure is left out
+			id = t.Earlier(e.end.Other(), &first.Segment)
+			t.ids[first] = id
 		}
 		t.Arrive(at, id)
-		if len(e.packet.why) > 0 {
-			t.Note(at, e.end, strings.Join(e.packet.why, "; "))
+		if why := e.packet.befell(); why != "" {
+			t.Note(at, e.end, why)
 		}
 	case eventLost:
-		if id, ok := t.ids[e.packet]; ok {
+		if id, ok := t.ids[e.packet.first()]; ok {
 			t.Lost(at, id)
-			t.Note(at, e.end, strings.Join(e.packet.why, "; "))
+			t.Note(at, e.end, e.packet.befell())
 		}
 	case eventRule:
 		t.Rule(at, e.end, e.rule)

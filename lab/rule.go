@@ -44,7 +44,10 @@ func (m Match) Corrupt() Rule { return m.always("damaged", Verdict{Corrupt: true
 // Reset loses what is picked, and answers a segment with a reset as one of no connection gets it (RFC 9293
 // section 3.10.7.1), from the address that it was for: as a firewall that rejects it, or a balancer that has
 // forgotten the connection. The receiver is not told.
-func (m Match) Reset() Rule { return m.always("reset", Verdict{Reset: true}) }
+func (m Match) Reset() Rule {
+	m.prompt = true // the answer comes sooner than anything else could
+	return m.always("reset", Verdict{Reset: true})
+}
 
 func (m Match) always(what string, v Verdict) Rule {
 	return Rule{m, what, func(*Packet) Verdict { return v }}
@@ -53,7 +56,7 @@ func (m Match) always(what string, v Verdict) Rule {
 // Do asks f what is to become of what is picked. It is called under a lock of the Net, and must not
 // call it.
 func (m Match) Do(f func(*Packet) Verdict) Rule {
-	m.asks = true
+	m.prompt = true // f may look at the clock
 	return Rule{m, "treated", f}
 }
 
@@ -133,5 +136,5 @@ func (n *Net) reset(now tcp.Time, p *Packet) {
 		return
 	}
 	flow := p.Flow.Reverse()
-	n.hand(now.Add(n.linkOf(p.from, p.to).Delay), p.to, wire.AppendSegment(nil, &flow, &rst, wire.ChecksumNone), false)
+	n.hand(now.Add(n.linkOf(p.from, p.to).Delay), p.to, wire.AppendSegment(nil, &flow, &rst, wire.ChecksumNone), false, nil)
 }

@@ -86,6 +86,13 @@ func (r *Recorder) Stray(from Peer, seg *wire.Segment) ID {
 	return ID(len(r.sent) - 1)
 }
 
+// Earlier returns a name for a segment that from has sent before this record began, or in a part of it
+// that is left out.
+func (r *Recorder) Earlier(from Peer, seg *wire.Segment) ID {
+	r.sent = append(r.sent, sent{seg: SegmentOf(seg), from: from, early: true})
+	return ID(len(r.sent) - 1)
+}
+
 // Arrive records that a segment reaches the other peer. A second time, the network has doubled it.
 // An id that this record did not give is a mistake of the caller, and panics.
 func (r *Recorder) Arrive(t tcp.Time, id ID) {
