@@ -152,6 +152,42 @@ func TestPartitionThrough(t *testing.T) {
 	}
 }
 
+// A router or a NAT that is cut off from a host, or from all, passes nothing on to it.
+func TestPartitionOfWhatPassesOn(t *testing.T) {
+	for what, cut := range map[string]func(n *lab.Net, passes string) *lab.Cut{
+		"from the client": func(n *lab.Net, passes string) *lab.Cut { return n.Partition("client", passes) },
+		"from the server": func(n *lab.Net, passes string) *lab.Cut { return n.Partition(passes, "server") },
+		"from all":        func(n *lab.Net, passes string) *lab.Cut { return n.Isolate(passes) },
+	} {
+		for _, passes := range []string{"router", "NAT"} {
+			t.Run(passes+" "+what, func(t *testing.T) {
+				line(t, func(t *testing.T, n *lab.Net) {
+					client, server := n.Host("client"), n.Host("server")
+					if passes == "NAT" {
+						n.NAT(passes, "client")
+					} else {
+						n.Router(passes)
+					}
+					n.Link("client", passes, lab.Link{Delay: rtt / 4})
+					n.Link("server", passes, lab.Link{Delay: rtt / 4})
+					c, s := connect(t, client, server)
+					time.Sleep(time.Second)
+					healed := cut(n, passes)
+					c.Write([]byte("1"))
+					s.Write([]byte("2"))
+					time.Sleep(time.Minute)
+					if x, y := client.Connections()[0].Unread, server.Connections()[0].Unread; x+y > 0 {
+						t.Errorf("%d octets reach the client, %d the server", x, y)
+					}
+					healed.Heal()
+					must(t, 0, readFull(s, make([]byte, 1)))
+					must(t, 0, readFull(c, make([]byte, 1)))
+				})
+			})
+		}
+	}
+}
+
 // What befalls a NAT is in the ladders of those behind it.
 func TestLadderTellsOfTheNAT(t *testing.T) {
 	line(t, func(t *testing.T, n *lab.Net) {
@@ -226,10 +262,10 @@ func TestCrashAtOnce(t *testing.T) {
 func TestResetOnASlowLink(t *testing.T) {
 	line(t, func(t *testing.T, n *lab.Net) {
 		c, _ := connect(t, n.Host("client"), n.Host("server"))
-		n.Default(lab.Link{Delay: 100 * time.Millisecond, Rate: lab.Kbps})
+		n.Default(lab.Link{Delay: 10 * time.Millisecond, Rate: 100 * lab.Kbps})
 		n.Rule(lab.Text.Reset())
-		c.Write(make([]byte, 1000)) // 8.3 s
-		took(t, "the reset of 40 octets, 0.32 s", 500*time.Millisecond, 600*time.Millisecond, func() {
+		c.Write(make([]byte, 1000)) // would take 84 ms
+		took(t, "the reset of 40 octets, which take 3.2 ms, and two delays", 23*time.Millisecond, 24*time.Millisecond, func() {
 			if _, err := c.Read(make([]byte, 1)); err == nil || err == io.EOF {
 				t.Errorf("Read: %v; want a reset", err)
 			}
