@@ -208,6 +208,29 @@ func TestLadderTellsOfTheNAT(t *testing.T) {
 	})
 }
 
+// What a router does not pass on does not arrive in the ladder: it is what goes again in pieces that does.
+func TestLadderOfATooLongSegment(t *testing.T) {
+	line(t, func(t *testing.T, n *lab.Net) {
+		client, server := n.Host("client"), n.Host("server")
+		n.Router("r")
+		n.Link("client", "r", lab.Link{Delay: rtt / 4})
+		n.Link("r", "server", lab.Link{Delay: rtt / 4, MTU: 600})
+		c, s := connect(t, client, server)
+		c.Write(make([]byte, 1000))
+		must(t, 0, readFull(s, make([]byte, 1000)))
+		n.Settle()
+		ladder := plainLadder(n.Ladder("client", "server"))
+		for want, times := range map[string]int{
+			"--> <SEQ=#><ACK=#><LEN=1000><CTL=PSH,ACK> ... ": 1, "... <SEQ=#><ACK=#><LEN=1000><CTL=PSH,ACK> -->": 0,
+			"--> <SEQ=#><ACK=#><LEN=548><CTL=ACK> --> ": 1, "--> <SEQ=#><ACK=#><LEN=452><CTL=PSH,ACK> --> ": 1,
+		} {
+			if strings.Count(ladder, want) != times {
+				t.Errorf("%q is there %d times; want %d:\n%s", want, strings.Count(ladder, want), times, ladder)
+			}
+		}
+	})
+}
+
 // Of a long transfer the middle is left out, and what has departed in it is not said to be doubled.
 func TestLadderOfALongTransfer(t *testing.T) {
 	line(t, func(t *testing.T, n *lab.Net) {
