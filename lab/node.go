@@ -79,11 +79,11 @@ func (x *node) sentBefore(p *Packet) bool {
 	return again
 }
 
-// passedOn finds the packet as it came to a router that passes p on: the one with the same octets
-// behind its IP header.
+// passedOn finds the packet as it came to a router that passes p on: the one that had the same octets, damaged
+// ones too, behind its IP header.
 func (x *node) passedOn(p *Packet) *Packet {
 	for i, q := range x.transit {
-		if q.ip.Src == p.ip.Src && q.ip.Dst == p.ip.Dst && bytes.Equal(q.ip.Payload, p.ip.Payload) {
+		if q.ip.Src == p.ip.Src && q.ip.Dst == p.ip.Dst && bytes.Equal(q.parcel.Bytes[q.ip.HeaderLen:], p.Bytes[p.ip.HeaderLen:]) {
 			x.transit = slices.Delete(x.transit, i, i+1)
 			return q
 		}

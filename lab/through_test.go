@@ -231,6 +231,21 @@ func TestLadderOfATooLongSegment(t *testing.T) {
 	})
 }
 
+// What has been damaged on one link is so on the next, and the end that does not use it is told of in the ladder.
+func TestLadderOfADamagedSegment(t *testing.T) {
+	eachBetween(t, func(t *testing.T, n *lab.Net, client, server *lab.Host) {
+		c, s := connect(t, client, server)
+		n.Rule(lab.First(1, lab.Text).Corrupt())
+		text := make([]byte, 1400) // nearly all of the packet: the bit is one of them
+		c.Write(text)
+		must(t, 0, readFull(s, text))
+		ladder := plainLadder(n.Ladder("client", "server"))
+		if strings.Count(ladder, "(damaged by rule: first 1 text)") != 1 || strings.Count(ladder, "<LEN=1400>") != 2 {
+			t.Errorf("want two segments, one of them damaged:\n%s", ladder)
+		}
+	})
+}
+
 // Of a long transfer the middle is left out, and what has departed in it is not said to be doubled.
 func TestLadderOfALongTransfer(t *testing.T) {
 	line(t, func(t *testing.T, n *lab.Net) {
