@@ -16,14 +16,20 @@ import (
 )
 
 // again runs a test of this package that fails on purpose, in a process of its own, and returns what it
-// says.
+// says. However the process ends, it leaves nothing behind where temporary files are.
 func again(t *testing.T, name string, args ...string) string {
 	t.Helper()
+	tmp := t.TempDir()
 	cmd := exec.Command(os.Args[0], append([]string{"-test.run=^" + name + "$", "-test.count=1"}, args...)...)
-	cmd.Env = append(os.Environ(), "LAB_ON_PURPOSE=1")
+	cmd.Env = append(os.Environ(), "LAB_ON_PURPOSE=1", "TMPDIR="+tmp)
 	out, err := cmd.CombinedOutput()
 	if err == nil {
 		t.Fatalf("%s does not fail:\n%s", name, out)
+	}
+	left, err := os.ReadDir(tmp)
+	must(t, 0, err)
+	for _, e := range left {
+		t.Errorf("%s leaves %s behind", name, e.Name())
 	}
 	return string(out)
 }
