@@ -77,16 +77,17 @@ race: ## the same under the race detector, but for what sim simulates longest
 judges: ## the kernel and real programs as peers: as root, in network namespaces
 	$(if $(JUDGES),$(GO) test -count=1 -timeout 15m $(JUDGES),@echo "no module judges in this tree")
 
+# RACE=-race runs them under the race detector, and so the clusters below.
 .PHONY: programs
 programs: ## gRPC, QUIC, SSH, raft, Redis, Postgres, WebSocket, HTTP and RPC over lab, each with SEEDS (10) seeds
-	$(GO) test -count=1 -timeout 60m ./judges/programs -args -seeds=$(or $(SEEDS),10)
+	$(GO) test $(RACE) -count=1 -timeout 60m ./judges/programs -args -seeds=$(or $(SEEDS),10)
 
 # Not part of make test: to compile them takes a minute or two the first time, to run them half a
 # minute. go vet is what lints them. VITRO_LINK=delay=5ms,loss=1% impairs the network.
 .PHONY: clusters
 clusters: ## three etcd for ten virtual minutes and three NATS servers for an hour, unmodified, by the overlay
 	$(GO) build -o bin/vitro ./cmd/vitro
-	$(GO) test -v -count=1 -timeout 10m -overlay "$$(bin/vitro overlay)" ./judges/clusters/...
+	$(GO) test $(RACE) -v -count=1 -timeout 10m -overlay "$$(bin/vitro overlay)" ./judges/clusters/...
 
 # RACE=-race runs them under the race detector; SUITES="net net/http" picks some.
 .PHONY: go-tests
