@@ -37,7 +37,7 @@ func (d *Device) read(q *queue, r link.Receiver) {
 	for {
 		if err := q.conn.Read(fill); err != nil {
 			rd.err = err // after Close nobody is told of it
-			q.conn.Control(rd.gone)
+			_ = q.conn.Control(rd.gone) // it fails after Close, too
 		}
 		if len(rd.batch) > 0 {
 			r.Receive(rd.take())
