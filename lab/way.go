@@ -16,6 +16,23 @@ type way struct {
 	index    int      // on the agenda, counted from 1; 0: it is not there
 }
 
+// way returns the direction from one node to another, which is made when it is first used.
+func (n *Net) way(from, to *node) *way {
+	for _, w := range from.ways {
+		if w.to == to {
+			return w
+		}
+	}
+	l := n.linkOf(from, to)
+	path, err := sim.NewPath(l.path(), l.since, n.random(from.name+" > "+to.name))
+	if err != nil {
+		panic(err) // the link has been checked
+	}
+	w := &way{from: from, to: to, link: l, path: path}
+	from.ways = append(from.ways, w)
+	return w
+}
+
 // agenda is a heap of the ways with something on them, the one first on which something is due
 // first; of those at one instant, by their hosts.
 type agenda []*way
