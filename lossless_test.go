@@ -58,7 +58,7 @@ func TestLossless(t *testing.T) {
 				t.Fatal(err)
 			}
 			wg.Wait()
-			again := uint64(st.Retransmitted) - min(probed.Load(), uint64(st.Retransmitted))
+			again := st.Retransmitted - min(probed.Load(), st.Retransmitted)
 			if st.Recoveries+st.Timeouts > 0 || again > 0 || read != volume {
 				t.Errorf("of %d octets %d arrive; %d recoveries, %d timeouts, %d octets sent again", volume, read, st.Recoveries, st.Timeouts, again)
 			}

@@ -36,7 +36,7 @@ func (d *Device) read(q *queue, r link.Receiver) {
 	fill := rd.fill
 	for {
 		if err := q.conn.Read(fill); err != nil {
-			rd.err = err // after Close nobody is told of it
+			rd.err = err                // after Close nobody is told of it
 			_ = q.conn.Control(rd.gone) // it fails after Close, too
 		}
 		if len(rd.batch) > 0 {
