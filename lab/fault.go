@@ -34,6 +34,9 @@ func (n *Net) Isolate(hosts ...string) *Cut {
 	n.tb.Helper()
 	n.lock()
 	defer n.mu.Unlock()
+	if len(hosts) == 0 {
+		n.tb.Fatal("lab: Isolate without a host")
+	}
 	c := &Cut{net: n}
 	for _, h := range hosts {
 		c.group = append(c.group, n.named(h))

@@ -10,22 +10,32 @@ import (
 
 // Match picks packets. It is a value: each method returns another. What a Match counts is
 // counted by each Rule for itself, after all else that the Match asks for, and a packet counts
-// where it leaves the host that has made it, not where a router passes it on.
+// where it leaves the host that has made it, not where a router passes it on. Counts may be nested:
+// First(1, Nth(3, UDP)) counts what Nth(3, UDP) picks.
+//
+// A Match is made of one of those that this package has: the zero Match picks nothing, and [Net.Rule]
+// refuses it, as it refuses a Match of which no packet could be, or of a host that there is not.
 type Match struct {
-	what  string
-	tests []func(*Packet) bool
-	n     int // which are picked of those that pass the tests; 0: all
-	pick  picking
-	on    [2]string // the link; empty: where it leaves the host that has made it
+	what   string
+	tests  []func(*Packet) bool
+	counts []count   // of those that pass the tests, the innermost first
+	on     [2]string // the link; empty: where it leaves the host that has made it
+	hosts  []string  // whose names must exist
+	fault  string    // why no rule can be made of it
 	// prompt: it is to be known what is picked when it departs, and not when something comes of it.
 	prompt bool
+}
+
+// count picks by number.
+type count struct {
+	pick picking
+	n    int
 }
 
 type picking uint8
 
 const (
-	pickAll picking = iota
-	pickFirst
+	pickFirst picking = iota
 	pickNth
 	pickEvery
 	pickAfter
@@ -70,37 +80,66 @@ func protocol(name string, v4, v6 uint8) Match {
 	}}}
 }
 
-// First picks the first n of what m matches.
-func First(n int, m Match) Match { return m.counted(fmt.Sprintf("first %d", n), pickFirst, n) }
+// First picks the first n of what m matches, at least 1.
+func First(n int, m Match) Match { return m.counted("First", fmt.Sprintf("first %d", n), pickFirst, n) }
 
 // Nth picks the nth of what m matches, the first being 1, and no other.
-func Nth(n int, m Match) Match { return m.counted(fmt.Sprintf("number %d", n), pickNth, n) }
+func Nth(n int, m Match) Match { return m.counted("Nth", fmt.Sprintf("number %d", n), pickNth, n) }
 
-// Every picks each nth of what m matches: n, 2n, 3n and so on.
-func Every(n int, m Match) Match { return m.counted(fmt.Sprintf("each %dth", n), pickEvery, n) }
+// Every picks each nth of what m matches: n, 2n, 3n and so on. Every(1) picks all.
+func Every(n int, m Match) Match {
+	return m.counted("Every", fmt.Sprintf("each %dth", n), pickEvery, n)
+}
 
-// After picks all of what m matches but the first n.
-func After(n int, m Match) Match { return m.counted(fmt.Sprintf("after %d", n), pickAfter, n) }
+// After picks all of what m matches but the first n. After(0) picks all.
+func After(n int, m Match) Match { return m.counted("After", fmt.Sprintf("after %d", n), pickAfter, n) }
 
-func (m Match) counted(name string, pick picking, n int) Match {
-	m.what, m.pick, m.n = name+" "+m.what, pick, n
+func (m Match) counted(function, name string, pick picking, n int) Match {
+	if n < 0 || n == 0 && pick != pickAfter {
+		m = m.wrong(fmt.Sprintf("%s(%d) makes no sense: packets are counted from 1", function, n))
+	}
+	m = m.based()
+	m.what, m.counts = name+" "+m.what, append(m.counts[:len(m.counts):len(m.counts)], count{pick, n})
+	return m
+}
+
+// wrong notes why no rule can be made of the Match, if that is the first reason.
+func (m Match) wrong(fault string) Match {
+	if m.fault == "" {
+		m.fault = fault
+	}
+	return m
+}
+
+// based notes that a Match is made of none.
+func (m Match) based() Match {
+	if m.what == "" {
+		return m.wrong("the zero Match picks nothing: begin with Any, TCP, SYN or another")
+	}
 	return m
 }
 
 func (m Match) and(what string, f func(*Packet) bool) Match {
+	m = m.based()
 	m.what += " " + what
 	m.tests = append(m.tests[:len(m.tests):len(m.tests)], f)
 	return m
 }
 
+// of notes names that must exist.
+func (m Match) of(hosts ...string) Match {
+	m.hosts = append(m.hosts[:len(m.hosts):len(m.hosts)], hosts...)
+	return m
+}
+
 // From picks what a host sends.
 func (m Match) From(host string) Match {
-	return m.and("from "+host, func(p *Packet) bool { return p.From == host })
+	return m.of(host).and("from "+host, func(p *Packet) bool { return p.From == host })
 }
 
 // To picks what is sent to an address of a host, or over a link to it.
 func (m Match) To(host string) Match {
-	return m.and("to "+host, func(p *Packet) bool { return p.To == host || p.from.net.owner(p.ip.Dst.Netip()) == host })
+	return m.of(host).and("to "+host, func(p *Packet) bool { return p.To == host || p.from.net.owner(p.ip.Dst.Netip()) == host })
 }
 
 // Port picks what is from or to a port, of TCP or UDP.
@@ -114,12 +153,19 @@ func (m Match) Port(port uint16) Match {
 // that changes the state is sent in the new one: a FIN in FIN-WAIT-1 or LAST-ACK, the last
 // acknowledgment of a close in TIME-WAIT.
 func (m Match) While(states ...tcp.State) Match {
-	return m.and("while "+names(states), func(p *Packet) bool { return has(states, p.SenderState) })
+	return m.some("While", states).and("while "+names(states), func(p *Packet) bool { return has(states, p.SenderState) })
 }
 
 // WhilePeer picks what is sent while the connection of its receiver is in one of the states.
 func (m Match) WhilePeer(states ...tcp.State) Match {
-	return m.and("while the peer is "+names(states), func(p *Packet) bool { return has(states, p.ReceiverState) })
+	return m.some("WhilePeer", states).and("while the peer is "+names(states), func(p *Packet) bool { return has(states, p.ReceiverState) })
+}
+
+func (m Match) some(function string, states []tcp.State) Match {
+	if len(states) == 0 {
+		return m.wrong(function + " without a state picks nothing")
+	}
+	return m
 }
 
 func has(states []tcp.State, s tcp.State) bool {
@@ -141,6 +187,9 @@ func names(states []tcp.State) string {
 
 // If picks what f says, which is called under a lock of the Net, and must not call it.
 func (m Match) If(f func(*Packet) bool) Match {
+	if f == nil {
+		m = m.wrong("If without a function")
+	}
 	m = m.and("if", f)
 	m.prompt = true // f may look at the clock
 	return m
@@ -149,6 +198,7 @@ func (m Match) If(f func(*Packet) bool) Match {
 // On picks what is sent over the link from one host or router to the next, in that direction,
 // also what is only passed on.
 func (m Match) On(from, to string) Match {
+	m = m.based().of(from, to)
 	m.what += " on the link from " + from + " to " + to
 	m.on = [2]string{from, to}
 	return m
@@ -157,8 +207,8 @@ func (m Match) On(from, to string) Match {
 // String says what is picked.
 func (m Match) String() string { return m.what }
 
-// matches reports whether p is picked; n counts what has passed the tests.
-func (m *Match) matches(p *Packet, n *int) bool {
+// matches reports whether p is picked; seen counts, for each of the counts, what has come to it.
+func (m *Match) matches(p *Packet, seen []int) bool {
 	if m.on == [2]string{} && !p.own || m.on != [2]string{} && m.on != [2]string{p.From, p.To} {
 		return false
 	}
@@ -167,17 +217,26 @@ func (m *Match) matches(p *Packet, n *int) bool {
 			return false
 		}
 	}
-	*n++
-	switch m.pick {
-	case pickFirst:
-		return *n <= m.n
-	case pickNth:
-		return *n == m.n
-	case pickEvery:
-		return m.n > 0 && *n%m.n == 0
-	case pickAfter:
-		return *n > m.n
-	case pickAll:
+	for i, c := range m.counts {
+		seen[i]++
+		if !c.picks(seen[i]) {
+			return false
+		}
 	}
 	return true
+}
+
+// picks reports whether the kth is picked.
+func (c count) picks(k int) bool {
+	switch c.pick {
+	case pickFirst:
+		return k <= c.n
+	case pickNth:
+		return k == c.n
+	case pickEvery:
+		return k%c.n == 0
+	case pickAfter:
+		return k > c.n
+	}
+	return false
 }

@@ -144,6 +144,7 @@ func (n *Net) must(err error) {
 
 // named returns the host of that name, or ends the test: the lock goes by the caller's defer.
 func (n *Net) named(name string) *node {
+	n.tb.Helper()
 	for _, x := range n.nodes {
 		if x.name == name {
 			return x

@@ -43,6 +43,9 @@ func (n *Net) add(name string) *node {
 	n.tb.Helper()
 	n.lock()
 	defer n.mu.Unlock()
+	if name == "" {
+		n.tb.Fatal("lab: a host without a name")
+	}
 	for _, x := range n.nodes {
 		if x.name == name {
 			n.tb.Fatalf("lab: there is a host %q already", name)

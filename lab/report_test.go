@@ -90,37 +90,6 @@ func TestReport(t *testing.T) {
 	}
 }
 
-func TestMistakesOnPurpose(t *testing.T) {
-	onPurpose(t)
-	for name, mistake := range map[string]func(n *lab.Net){
-		"no host":   func(n *lab.Net) { n.Partition("client", "sever") },
-		"no ladder": func(n *lab.Net) { n.Ladder("client", "sever") },
-		"twice":     func(n *lab.Net) { n.Host("client") },
-		"itself":    func(n *lab.Net) { n.Link("client", "client", lab.Link{}) },
-		"no inside": func(n *lab.Net) { n.NAT("nat", "sever") },
-	} {
-		t.Run(name, func(t *testing.T) {
-			line(t, func(t *testing.T, n *lab.Net) {
-				n.Host("client")
-				mistake(n)
-			})
-		})
-	}
-}
-
-// A wrong name ends the test that has it, with what is wrong, and no other.
-func TestMistakes(t *testing.T) {
-	out := again(t, "TestMistakesOnPurpose")
-	if strings.Contains(out, "fatal error") || strings.Contains(out, "panic") {
-		t.Errorf("a mistake ends the process:\n%s", out)
-	}
-	for text, want := range map[string]int{`there is no host "sever"`: 3, `there is a host "client" already`: 1, "a link from client to itself": 1} {
-		if got := strings.Count(out, text); got != want {
-			t.Errorf("%q is said %d times; want %d", text, got, want)
-		}
-	}
-}
-
 func TestHangsOnPurpose(t *testing.T) {
 	onPurpose(t)
 	line(t, func(t *testing.T, n *lab.Net) {

@@ -1,7 +1,9 @@
 package lab
 
 import (
+	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/vitro-net/vitro/sim"
@@ -18,7 +20,8 @@ type Verdict struct {
 	Reset   bool          // it is lost, and a segment is answered by a reset
 }
 
-// Rule says what becomes of the packets that a Match picks. Make it with Match's methods.
+// Rule says what becomes of the packets that a Match picks. Make it with Match's methods: the zero Rule
+// is refused by [Net.Rule].
 type Rule struct {
 	match Match
 	what  string
@@ -28,13 +31,19 @@ type Rule struct {
 // Drop loses what is picked.
 func (m Match) Drop() Rule { return m.always("dropped", Verdict{Drop: true}) }
 
-// Delay lets what is picked arrive later by d.
+// Delay lets what is picked arrive later by d, which is not negative.
 func (m Match) Delay(d time.Duration) Rule {
+	if d < 0 {
+		m = m.wrong(fmt.Sprintf("a delay of %v", d))
+	}
 	return m.always("delayed by "+d.String(), Verdict{Delay: d})
 }
 
-// Dup lets what is picked arrive n more times.
+// Dup lets what is picked arrive n more times: with 0 the rule only counts.
 func (m Match) Dup(n int) Rule {
+	if n < 0 {
+		m = m.wrong(fmt.Sprintf("Dup(%d)", n))
+	}
 	return m.always(fmt.Sprintf("doubled %d times", n), Verdict{Copies: n})
 }
 
@@ -56,6 +65,9 @@ func (m Match) always(what string, v Verdict) Rule {
 // Do asks f what is to become of what is picked. It is called under a lock of the Net, and must not
 // call it.
 func (m Match) Do(f func(*Packet) Verdict) Rule {
+	if f == nil {
+		m = m.wrong("Do without a function")
+	}
 	m.prompt = true // f may look at the clock
 	return Rule{m, "treated", f}
 }
@@ -67,18 +79,45 @@ func (r Rule) String() string { return r.what + " by rule: " + r.match.what }
 type Applied struct {
 	net  *Net
 	rule Rule
-	seen int
+	seen []int // by each count of the Match
 	hits int
 }
 
+// check refuses what can never do anything.
+func (r *Rule) check(n *Net) error {
+	switch {
+	case r.match.fault != "":
+		return fmt.Errorf("lab: no rule: %s", r.match.fault)
+	case r.do == nil:
+		return errors.New("lab: the zero Rule does nothing: make one with the methods of a Match")
+	case r.match.what == "":
+		return fmt.Errorf("lab: no rule: %s", r.match.based().fault)
+	}
+	for _, name := range r.match.hosts {
+		if !slices.ContainsFunc(n.nodes, func(x *node) bool { return x.name == name }) {
+			return fmt.Errorf("lab: there is no host %q, of which a rule speaks: %s", name, r.match.what)
+		}
+	}
+	return nil
+}
+
 // Rule puts rules in force, for packets sent from now on. A packet that several pick gets what all
-// of them say. The Applied is that of the last.
+// of them say. The Applied is that of the last. A rule that can never do anything ends the test: one of a
+// Match that picks nothing, and one with the name of a host that there is not, since as a rule it is
+// misspelled. So make the hosts first.
 func (n *Net) Rule(rules ...Rule) *Applied {
+	n.tb.Helper()
 	n.lock()
 	defer n.mu.Unlock()
+	if len(rules) == 0 {
+		n.tb.Fatal("lab: Rule without a rule")
+	}
+	for i := range rules {
+		n.must(rules[i].check(n))
+	}
 	var a *Applied
 	for _, r := range rules {
-		a = &Applied{net: n, rule: r}
+		a = &Applied{net: n, rule: r, seen: make([]int, len(r.match.counts))}
 		n.rules = append(n.rules, a)
 	}
 	n.replan()
@@ -108,7 +147,7 @@ func (a *Applied) Remove() {
 // judge asks all rules, and adds what they say to the packet's fate.
 func (n *Net) judge(now tcp.Time, p *Packet, f *sim.Fate) {
 	for _, a := range n.rules {
-		if !a.rule.match.matches(p, &a.seen) {
+		if !a.rule.match.matches(p, a.seen) {
 			continue
 		}
 		a.hits++
