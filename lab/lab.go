@@ -26,14 +26,14 @@ type config struct {
 // An Option changes how [Test] or [New] makes a Net.
 type Option func(*config)
 
-// Seeds has Test run n times, as sub-tests with the seeds 1 to n.
+// Seeds has Test run n times, at least once, as sub-tests with the seeds 1 to n, or n from [Seed] on.
 func Seeds(n int) Option { return func(c *config) { c.seeds = n } }
 
 // Seed is the seed to begin with. Default 1.
 func Seed(s uint64) Option { return func(c *config) { c.first = s } }
 
 // StartAt is what time it is when a test begins in its bubble: it sleeps until then. Bubbles begin
-// with the year 2000, in which no certificate of today is valid. In real time it says nothing.
+// with the year 2000, in which no certificate of today is valid. It is for [Test] alone: [New] refuses it.
 func StartAt(t time.Time) Option { return func(c *config) { c.startAt = t } }
 
 // Strict has Write wait as soon as the send buffer is full, in a bubble too. Without it a Write there
@@ -47,15 +47,23 @@ func Strict() Option { return func(c *config) { c.strict = true } }
 func DualStack() Option { return func(c *config) { c.dual = true } }
 
 // Patience is how long of real time nothing may happen in a bubble, before Test takes it for hung and
-// says where. Default 10 s; negative: for ever.
+// says where, at the latest when a third of that has passed again. A bubble in which a goroutine computes
+// is not hung. Default 10 s; negative: for ever.
 func Patience(d time.Duration) Option { return func(c *config) { c.patience = d } }
 
 const defaultPatience = 10 * time.Second
 
-func configOf(opts []Option) config {
+func configOf(tb testing.TB, opts []Option) config {
+	tb.Helper()
 	c := config{first: 1, seeds: 1, patience: defaultPatience, limit: defaultLimit}
 	for _, o := range opts {
 		o(&c)
+	}
+	switch {
+	case c.seeds < 1:
+		tb.Fatalf("lab: Seeds(%d) would run nothing", c.seeds)
+	case c.patience == 0 || c.limit == 0:
+		tb.Fatal("lab: a Patience or a Limit of 0: negative is for ever")
 	}
 	if *seedFlag != 0 {
 		c.first, c.seeds = *seedFlag, 1
@@ -72,7 +80,7 @@ func configOf(opts []Option) config {
 // f is called within the bubble, and with a T that is synctest's.
 func Test(t *testing.T, f func(*testing.T, *Net), opts ...Option) {
 	t.Helper()
-	c := configOf(opts)
+	c := configOf(t, opts)
 	c.bubble = true
 	if c.seeds == 1 {
 		c.run(t, c.first, f)
@@ -104,7 +112,7 @@ func (c config) run(t *testing.T, seed uint64, f func(*testing.T, *Net)) {
 // as [Seeds] or [StartAt], are refused.
 func New(tb testing.TB, opts ...Option) *Net {
 	tb.Helper()
-	c := configOf(opts)
+	c := configOf(tb, opts)
 	c.bubble = bubbled()
 	switch {
 	case c.seeds != 1 || !c.startAt.IsZero() || c.limit != defaultLimit || c.patience != defaultPatience:

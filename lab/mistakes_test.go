@@ -64,13 +64,23 @@ func TestMistakesOnPurpose(t *testing.T) {
 
 // What can never be meant ends the test that does it, and no other, with a sentence, at the test's own line.
 func TestMistakes(t *testing.T) {
-	out := again(t, "TestMistakesOnPurpose")
+	want := map[string]string{}
+	for name, mistake := range mistakes {
+		want[name] = mistake.say
+	}
+	told(t, "TestMistakesOnPurpose", want)
+}
+
+// told runs a test of which each sub-test must be told something, once, at a line of this file.
+func told(t *testing.T, test string, want map[string]string) {
+	t.Helper()
+	out := again(t, test)
 	if strings.Contains(out, "fatal error") || strings.Contains(out, "panic") {
 		t.Fatalf("a mistake does not end its test, or ends the process:\n%s", out)
 	}
-	tests := strings.Split(out, "--- FAIL: TestMistakesOnPurpose/")
+	tests := strings.Split(out, "--- FAIL: "+test+"/")
 	said := regexp.MustCompile(`(?m)^ +(\S+):\d+: lab: (.*)$`)
-	for name, mistake := range mistakes {
+	for name, say := range want {
 		i := slices.IndexFunc(tests, func(text string) bool {
 			return strings.HasPrefix(text, strings.ReplaceAll(name, " ", "_")+" (")
 		})
@@ -81,12 +91,32 @@ func TestMistakes(t *testing.T) {
 		switch lines := said.FindAllStringSubmatch(tests[i], -1); {
 		case len(lines) != 1:
 			t.Errorf("%s: it is told %d times:\n%s", name, len(lines), tests[i])
-		case !strings.Contains(lines[0][2], mistake.say):
-			t.Errorf("%s: it is told %q; want %q", name, lines[0][2], mistake.say)
+		case !strings.Contains(lines[0][2], say):
+			t.Errorf("%s: it is told %q; want %q", name, lines[0][2], say)
 		case lines[0][1] != "mistakes_test.go":
 			t.Errorf("%s: the line is one of %s, not of the test", name, lines[0][1])
 		}
 	}
+}
+
+func TestOptionsOnPurpose(t *testing.T) {
+	onPurpose(t)
+	silent := func(*testing.T, *lab.Net) { panic("it is taken in silence") }
+	for name, option := range map[string]lab.Option{
+		"no seed": lab.Seeds(0), "fewer": lab.Seeds(-3), "patience": lab.Patience(0), "limit": lab.Limit(0),
+	} {
+		t.Run(name, func(t *testing.T) { lab.Test(t, silent, option) })
+	}
+	t.Run("start in real time", func(t *testing.T) { lab.New(t, lab.StartAt(time.Now())) })
+}
+
+// An option with which nothing would run, or which would be ignored, is refused.
+func TestOptions(t *testing.T) {
+	told(t, "TestOptionsOnPurpose", map[string]string{
+		"no seed": "Seeds(0) would run nothing", "fewer": "Seeds(-3) would run nothing",
+		"patience": "a Patience or a Limit of 0", "limit": "a Patience or a Limit of 0",
+		"start in real time": "Seeds, StartAt, Limit and Patience are for Test",
+	})
 }
 
 // What is in order is taken: a rule for each host by name, after all of nothing, for nothing but to count.
