@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"runtime"
 	"strconv"
 	"sync"
 	"testing"
@@ -15,10 +16,20 @@ import (
 	"github.com/vitro-net/vitro/lab"
 )
 
-// inTest runs f as a test within a benchmark: a bubble wants a T.
+// inTest runs f as a test within a benchmark: a bubble wants a T. RunTests would run it once for each of
+// the numbers of processors that -cpu lists: it is run once, with the benchmark's.
 func inTest(b *testing.B, f func(*testing.T)) {
 	b.Helper()
-	if !testing.RunTests(func(string, string) (bool, error) { return true, nil }, []testing.InternalTest{{Name: b.Name(), F: f}}) {
+	procs, ran := runtime.GOMAXPROCS(0), false
+	defer runtime.GOMAXPROCS(procs)
+	once := func(t *testing.T) {
+		if !ran {
+			ran = true
+			runtime.GOMAXPROCS(procs)
+			f(t)
+		}
+	}
+	if !testing.RunTests(func(string, string) (bool, error) { return true, nil }, []testing.InternalTest{{Name: b.Name(), F: once}}) {
 		b.Fatal("the test within has failed")
 	}
 }
