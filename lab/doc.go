@@ -51,16 +51,22 @@
 // [Test] runs in a bubble of [testing/synctest]: time passes only when all goroutines wait, and then at once.
 // A bubble has rules: what a goroutine in it waits for must be of the bubble. A goroutine that waits for a
 // mutex, for the kernel's network, or for a goroutine outside keeps time from passing; if nothing
-// happens for ten seconds of real time, Test ends the process and names the lines ([Patience]). Who waits
+// happens for ten seconds of real time, and nobody computes, Test ends the process and names the lines ([Patience]). Who waits
 // for what does not come is ended after a day of the bubble's time, and his line named ([Limit]). What
 // a package makes once for the whole process, as net.DefaultResolver its configuration or others a pool of
 // timers, belongs to the bubble that was first, and the next one dies of it. All
 // goroutines must end within a minute after the test: the hosts are closed then, and whoever reads, writes
-// or accepts gets net.ErrClosed. A bubble begins in the year 2000, before the first day of any certificate
+// or accepts gets net.ErrClosed; those that do not are named, and package synctest ends the process. A bubble begins in the year 2000, before the first day of any certificate
 // of today: [StartAt].
 //
 // In a bubble Write does not wait before 16 MiB are queued, because net/http's HTTP/2 client writes
-// while it holds a mutex; [Strict] takes that away. [New] makes the same network in real time.
+// while it holds a mutex; [Strict] takes that away. So what has been written may not have left for long:
+// http.Server.Shutdown, which waits until responses are written, returns at once there, and a [Slow] receiver
+// holds nobody. [New] makes the same network in real time.
+//
+// The goroutines of a bubble run one after the other, as a rule, and to wake one on another processor
+// takes longer than to go on: where tests do not run in parallel, go test -cpu 1 is faster, by a third where packets are
+// many, and threefold for one HTTP request.
 //
 // # How far it is the same again
 //

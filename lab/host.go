@@ -148,10 +148,28 @@ func (h *Host) Connections() []tcp.Status { return h.Stack().Connections() }
 const mostTimeWait = 8
 
 // Netstat has a line for each connection, as the command netstat; of those in TIME-WAIT the first, and how
-// many more there are.
+// many more there are. The line of the host says whether it is down or paused.
 func (h *Host) Netstat() string {
+	h.net.lock()
+	state := h.node.state()
+	h.net.mu.Unlock()
+	return h.netstat(state)
+}
+
+// state says why nothing gets through to a host, if so.
+func (x *node) state() string {
+	switch {
+	case x.down:
+		return ": it is down"
+	case x.paused:
+		return fmt.Sprintf(": it is paused, and %d packets wait for it, and %d of its own", len(x.held), len(x.waiting))
+	}
+	return ""
+}
+
+func (h *Host) netstat(state string) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s, %s and %s\n", h.Name(), h.Addr(), h.Addr6())
+	fmt.Fprintf(&b, "%s, %s and %s%s\n", h.Name(), h.Addr(), h.Addr6(), state)
 	waiting := 0
 	for _, c := range h.Connections() {
 		if c.State == tcp.TimeWait {
@@ -242,13 +260,32 @@ func (h *Host) Resume() {
 // Netstat returns that of all hosts.
 func (n *Net) Netstat() string {
 	n.lock()
-	nodes := n.nodes
+	hosts := n.hosts()
 	n.mu.Unlock()
-	var b strings.Builder
-	for _, x := range nodes {
+	return netstatOf(hosts)
+}
+
+// hostState is a host, and why nothing gets through to it.
+type hostState struct {
+	*Host
+	state string
+}
+
+// hosts lists the hosts. What they have must be asked without the Net's lock, which a host takes while it
+// holds its own.
+func (n *Net) hosts() (list []hostState) {
+	for _, x := range n.nodes {
 		if x.host != nil {
-			b.WriteString(x.host.Netstat())
+			list = append(list, hostState{x.host, x.state()})
 		}
+	}
+	return list
+}
+
+func netstatOf(hosts []hostState) string {
+	var b strings.Builder
+	for _, h := range hosts {
+		b.WriteString(h.netstat(h.state))
 	}
 	return b.String()
 }

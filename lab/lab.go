@@ -46,8 +46,8 @@ func Strict() Option { return func(c *config) { c.strict = true } }
 // but for the networks tcp6 and udp6, so that the second SYN is what has become of the first.
 func DualStack() Option { return func(c *config) { c.dual = true } }
 
-// Patience is how long of real time nothing may happen in a bubble, before Test takes it for hung and
-// says where, at the latest when a third of that has passed again. A bubble in which a goroutine computes
+// Patience is how long of real time nothing may happen in a bubble, before Test takes it for hung, says
+// where, and ends the process, after a third of that more at most. A bubble in which a goroutine computes
 // is not hung. Default 10 s; negative: for ever.
 func Patience(d time.Duration) Option { return func(c *config) { c.patience = d } }
 
@@ -97,11 +97,16 @@ func (c config) run(t *testing.T, seed uint64, f func(*testing.T, *Net)) {
 	d := watch(t, c.patience)
 	defer d.stop()
 	synctest.Test(t, func(t *testing.T) {
+		d.enter()
 		if !c.startAt.IsZero() {
 			time.Sleep(time.Until(c.startAt))
 		}
 		n := newNet(t, c, seed, d)
-		t.Cleanup(n.end)
+		d.net.Store(n)
+		t.Cleanup(func() {
+			n.end()
+			n.left()
+		})
 		n.limited(t, c.limit)
 		f(t, n)
 	})
@@ -113,7 +118,7 @@ func (c config) run(t *testing.T, seed uint64, f func(*testing.T, *Net)) {
 func New(tb testing.TB, opts ...Option) *Net {
 	tb.Helper()
 	c := configOf(tb, opts)
-	c.bubble = bubbled()
+	c.bubble = bubble() != ""
 	switch {
 	case c.seeds != 1 || !c.startAt.IsZero() || c.limit != defaultLimit || c.patience != defaultPatience:
 		tb.Fatal("lab: Seeds, StartAt, Limit and Patience are for Test")
@@ -133,6 +138,15 @@ func (n *Net) end() {
 	n.close()
 	if n.config.bubble {
 		time.Sleep(grace) // what sleeps wakes, finds the network gone, and ends
+	}
+}
+
+// left tells of the goroutines of a bubble that have not ended, since synctest, whose bubble ends now, ends
+// the process because of them.
+func (n *Net) left() {
+	time.Sleep(time.Nanosecond) // who wakes at this instant is asleep again, or gone
+	if text := waiting(stacks()); text != "" {
+		n.tb.Errorf("lab: %v after the end of the test, with all hosts closed, goroutines are left, of which its bubble dies.\n%s", grace, text)
 	}
 }
 

@@ -3,7 +3,6 @@ package lab
 import (
 	"fmt"
 	"os"
-	"strings"
 	"testing"
 	"time"
 )
@@ -39,28 +38,4 @@ func (n *Net) limited(t *testing.T, d time.Duration) {
 		n.close()
 	})
 	t.Cleanup(func() { timer.Stop() })
-}
-
-// waiting says where the goroutines wait that are in one bubble with the first of the dump, but for the
-// lab's own and synctest's.
-func waiting(dump string) string {
-	list := goroutines(dump)
-	var b strings.Builder
-	for _, g := range list[1:] {
-		if g.bubble != list[0].bubble || g.of("lab.(*Net).carry") || g.of("testing/synctest.Test") || g.of("internal/synctest.Run") {
-			continue
-		}
-		fmt.Fprintf(&b, "A goroutine waits (%s) at %s.\n", g.wait, g.where())
-	}
-	return b.String()
-}
-
-// of reports whether a function that contains a text is in a stack, as one that has been called.
-func (g *goroutine) of(function string) bool {
-	for _, l := range g.lines {
-		if strings.Contains(l, function) && !strings.HasPrefix(l, "created by ") {
-			return true
-		}
-	}
-	return false
 }

@@ -13,21 +13,71 @@ import (
 	"time"
 
 	"github.com/vitro-net/vitro/ladder"
+	"github.com/vitro-net/vitro/tcp"
 	"github.com/vitro-net/vitro/trace"
 )
 
 // reported is how many ladders a report has.
 const reported = 3
 
-// report tells of a test that has failed: the seed, what the hosts have, the ladders of the
-// connections that had trouble, and the packets.
+// report tells of a test that has failed.
 func (n *Net) report() {
 	n.tb.Helper()
 	netstat := n.Netstat()
 	n.lock()
 	defer n.mu.Unlock()
+	n.tb.Log(n.text(n.now(), netstat))
+}
+
+// lastReport is the report of a Net whose bubble is hung, as of what has happened last, or says that it is
+// not to be had. It is made from outside the bubble, where the time is another, and does not wait long
+// for a lock that is held.
+func (n *Net) lastReport(most time.Duration) string {
+	made := make(chan string, 1)
+	locked := func(f func()) bool {
+		if !n.mu.TryLock() {
+			return false
+		}
+		defer n.mu.Unlock()
+		f()
+		return true
+	}
+	go func() {
+		var hosts []hostState
+		var text string
+		if locked(func() { hosts = n.hosts() }) {
+			netstat := netstatOf(hosts)
+			locked(func() { text = n.text(n.record.latest(), netstat) })
+		}
+		made <- text
+	}()
+	select {
+	case text := <-made:
+		if text != "" {
+			return text
+		}
+	case <-time.After(most):
+	}
+	return "The Net's report is not to be had: who waits holds its lock, or that of a host."
+}
+
+// latest is when something has happened last.
+func (r *record) latest() tcp.Time {
+	at := tcp.Time(1)
+	for _, s := range r.stories {
+		at = max(at, s.last)
+	}
+	if k := len(r.packets); k > 0 {
+		at = max(at, r.packets[k-1].at)
+	}
+	return at
+}
+
+// text tells of a test that has failed: the seed, what the hosts have, the ladders of the
+// connections that had trouble, and the packets.
+func (n *Net) text(now tcp.Time, netstat string) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "seed %d, %v after the start: %d packets have left their hosts, %d were lost\n", n.seed, n.time(n.now()).Sub(n.start), n.record.departed, n.record.lostAny)
+	fmt.Fprintf(&b, "seed %d, %v after the start: %d packets have left their hosts, %d were lost\n", n.seed, n.time(now).Sub(n.start), n.record.departed, n.record.lostAny)
 	if _, ok := n.tb.(*testing.T); ok {
 		fmt.Fprintf(&b, "the same packets again: go test -run '^%s$' -lab.seed=%d\n", strings.ReplaceAll(baseName(n.tb.Name()), "/", "$/^"), n.seed)
 	}
@@ -43,7 +93,7 @@ func (n *Net) report() {
 	} else {
 		b.WriteString("\nthe packets, with what befell each: go test -artifacts keeps them in a file\n")
 	}
-	n.tb.Log(b.String())
+	return b.String()
 }
 
 // baseName is the name of a test without the seed's own.

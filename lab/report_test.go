@@ -6,9 +6,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -20,7 +20,7 @@ import (
 func again(t *testing.T, name string, args ...string) string {
 	t.Helper()
 	tmp := t.TempDir()
-	cmd := exec.Command(os.Args[0], append([]string{"-test.run=^" + name + "$", "-test.count=1"}, args...)...)
+	cmd := exec.Command(os.Args[0], append([]string{"-test.run=^" + name + "$", "-test.count=1", "-test.timeout=1m"}, args...)...)
 	cmd.Env = append(os.Environ(), "LAB_ON_PURPOSE=1", "TMPDIR="+tmp)
 	out, err := cmd.CombinedOutput()
 	if err == nil {
@@ -90,43 +90,18 @@ func TestReport(t *testing.T) {
 	}
 }
 
-func TestHangsOnPurpose(t *testing.T) {
-	onPurpose(t)
-	line(t, func(t *testing.T, n *lab.Net) {
-		c, _ := connect(t, n.Host("client"), n.Host("server"))
-		var mu sync.Mutex
-		go func() {
-			mu.Lock()
-			defer mu.Unlock()
-			c.Read(make([]byte, 1)) // LAB: the one that holds it
-		}()
-		time.Sleep(time.Second)
-		mu.Lock() // LAB: the one that waits
-		defer mu.Unlock()
-	}, lab.Patience(time.Second))
-}
-
-// lineOf returns the line of this file that has a mark.
+// lineOf returns the line of the calling test's file that has a mark.
 func lineOf(t *testing.T, mark string) string {
 	t.Helper()
-	b, err := os.ReadFile("report_test.go")
+	_, path, _, _ := runtime.Caller(1)
+	file := filepath.Base(path)
+	b, err := os.ReadFile(file)
 	must(t, 0, err)
 	before, _, ok := strings.Cut(string(b), "// LAB: "+mark+"\n")
 	if !ok {
 		t.Fatalf("no line is marked %q", mark)
 	}
-	return "report_test.go:" + strconv.Itoa(strings.Count(before, "\n")+1)
-}
-
-// A bubble whose time stands still because somebody waits for a mutex is ended, and both lines are
-// named: where it is waited for, and where it may be held.
-func TestWatchdog(t *testing.T) {
-	out := again(t, "TestHangsOnPurpose")
-	for _, mark := range []string{"the one that waits", "the one that holds it"} {
-		if want := lineOf(t, mark); !strings.Contains(out, want) {
-			t.Errorf("the watchdog does not name %s, %s:\n%s", want, mark, out)
-		}
-	}
+	return file + ":" + strconv.Itoa(strings.Count(before, "\n")+1)
 }
 
 func TestWaitsOnPurpose(t *testing.T) {
