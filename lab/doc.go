@@ -82,7 +82,9 @@
 // # When a test fails
 //
 // The log has the seed and the command that repeats it (-lab.seed=7), the connections of all hosts as netstat shows
-// them, and the ladders of the connections that had trouble, in the notation of RFC 9293: each segment with
-// the state of both ends, what was lost and by which rule. A file has the packets with a comment each, for
+// them, which hosts are down, the rules in force and how many packets each has picked, the partitions, and
+// the ladders of the connections that had most trouble, in the notation of RFC 9293: each segment with
+// the state of both ends, what was lost and by which rule; of datagrams, which have no ladder, the last that
+// were lost, late, doubled or damaged. A file has the packets with a comment each, for
 // Wireshark: go test -artifacts keeps it.
 package lab

@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -89,7 +90,7 @@ func (r *record) story(x *node, flow wire.Flow, begins bool) (*story, ladder.Pee
 		return nil, ladder.A
 	}
 	if len(r.stories) >= maxStories {
-		r.forget(slices.MinFunc(r.stories, func(a, b *story) int { return int(min(max(a.last-b.last, -1), 1)) }))
+		r.forget(slices.MinFunc(r.stories, dullest))
 	}
 	s := &story{flow: flow, ends: [2]*node{x, peer}, last: r.net.now()}
 	r.stories = append(r.stories, s)
@@ -110,6 +111,12 @@ func (r *record) alias(s *story, end ladder.Peer, flow wire.Flow) {
 	}
 	s.also = append(s.also, flow)
 	r.byFlow[flow], r.byFlow[flow.Reverse()] = side{s, ladder.A}, side{s, ladder.B}
+}
+
+// dullest orders stories by what is missed least: one without trouble first, and of these the one that has
+// moved last at last.
+func dullest(a, b *story) int {
+	return cmp.Or(cmp.Compare(min(a.trouble, 1), min(b.trouble, 1)), cmp.Compare(a.last, b.last))
 }
 
 func (r *record) forget(s *story) {
@@ -247,14 +254,35 @@ func (n *Net) ruled(x *node, flow wire.Flow, rule tcp.Rule) {
 	}
 }
 
-// timedOut notes that a timer has run out.
+// timedOut notes that a timer has run out. A probe of an idle connection is no trouble, unless the one
+// before it was not answered.
 func (n *Net) timedOut(x *node, flow wire.Flow, rule tcp.Rule) {
 	n.lock()
 	defer n.mu.Unlock()
 	if s, end := n.record.story(x, flow, false); s != nil {
-		s.trouble++
-		s.add(event{at: n.now(), kind: eventNote, end: end, text: rule.Sentence()})
+		if rule != tcp.RuleKeepAlive || s.probed(end) {
+			s.trouble++
+		}
+		s.add(event{at: n.now(), kind: eventNote, end: end, rule: rule, text: rule.Sentence()})
 	}
+}
+
+// probed reports whether an end has sent a probe, and nothing has come since.
+func (s *story) probed(end ladder.Peer) bool {
+	for i := len(s.first) + len(s.ring) - 1; i >= 0; i-- {
+		if e := s.event(i); e.end == end && (e.kind == eventArrive || e.rule == tcp.RuleKeepAlive) {
+			return e.kind != eventArrive
+		}
+	}
+	return false
+}
+
+// event returns one of those that are kept, the first being 0.
+func (s *story) event(i int) *event {
+	if i < len(s.first) {
+		return &s.first[i]
+	}
+	return &s.ring[(s.next+i-len(s.first))%len(s.ring)]
 }
 
 // Ladder returns what has happened on the connections between two hosts, the last of it, in the

@@ -2,6 +2,7 @@ package lab
 
 import (
 	"bufio"
+	"cmp"
 	"errors"
 	"flag"
 	"fmt"
@@ -15,10 +16,14 @@ import (
 	"github.com/vitro-net/vitro/ladder"
 	"github.com/vitro-net/vitro/tcp"
 	"github.com/vitro-net/vitro/trace"
+	"github.com/vitro-net/vitro/wire"
 )
 
-// reported is how many ladders a report has.
-const reported = 3
+// How much a report has.
+const (
+	reported      = 3  // ladders
+	mostDatagrams = 20 // datagrams
+)
 
 // report tells of a test that has failed.
 func (n *Net) report() {
@@ -73,8 +78,8 @@ func (r *record) latest() tcp.Time {
 	return at
 }
 
-// text tells of a test that has failed: the seed, what the hosts have, the ladders of the
-// connections that had trouble, and the packets.
+// text tells of a test that has failed: the seed, what the hosts have, the rules and partitions in force, the
+// ladders of the connections that had most trouble, the datagrams that had some, and where the packets are.
 func (n *Net) text(now tcp.Time, netstat string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "seed %d, %v after the start: %d packets have left their hosts, %d were lost\n", n.seed, n.time(now).Sub(n.start), n.record.departed, n.record.lostAny)
@@ -82,10 +87,12 @@ func (n *Net) text(now tcp.Time, netstat string) string {
 		fmt.Fprintf(&b, "the same packets again: go test -run '^%s$' -lab.seed=%d\n", strings.ReplaceAll(baseName(n.tb.Name()), "/", "$/^"), n.seed)
 	}
 	b.WriteString(netstat)
+	n.force(&b)
 	for _, s := range n.record.worst(reported) {
 		b.WriteByte('\n')
 		b.WriteString(s.ladder(ladder.PrintOptions{Times: ladder.TimesAbsolute, Round: time.Microsecond, Why: ladder.WhysClause}))
 	}
+	n.datagrams(&b)
 	if file, err := n.capture(); err != nil {
 		fmt.Fprintf(&b, "\nthe packets: %v\n", err)
 	} else if file != "" {
@@ -96,6 +103,106 @@ func (n *Net) text(now tcp.Time, netstat string) string {
 	return b.String()
 }
 
+// force lists the rules that are in force, with how many packets each has picked, which for one that is
+// not what was meant is none, and the partitions.
+func (n *Net) force(b *strings.Builder) {
+	for _, a := range n.rules {
+		picked := fmt.Sprintf("has picked %d", a.hits)
+		if a.hits == 0 {
+			picked = "has never picked a packet"
+		}
+		fmt.Fprintf(b, "a rule %s: %s, %s\n", picked, a.rule.match.what, a.rule.what)
+	}
+	for _, c := range n.cuts {
+		fmt.Fprintf(b, "partition: %v\n", c)
+	}
+}
+
+// String says who is cut off from whom.
+func (c *Cut) String() string {
+	switch {
+	case c.from == nil:
+		var names []string
+		for _, x := range c.group {
+			names = append(names, x.name)
+		}
+		return strings.Join(names, ", ") + " from all others"
+	case c.both:
+		return c.from.name + " and " + c.to.name + " from each other"
+	}
+	return "nothing gets from " + c.from.name + " to " + c.to.name
+}
+
+// datagrams lists the packets that no ladder has, those of UDP and of ICMP: the last that something has
+// befallen, or, where there is no such, the last.
+func (n *Net) datagrams(b *strings.Builder) {
+	var all, harmed []*Packet
+	for _, p := range n.record.packets {
+		if p.ip.Packet == nil || p.ip.Proto == wire.ProtoTCP {
+			continue
+		}
+		if p.harm() != "" {
+			harmed = append(harmed, p)
+		}
+		if p.own {
+			all = append(all, p)
+		}
+	}
+	list, what := harmed, "that were lost, late, doubled or damaged"
+	if len(list) == 0 {
+		list, what = all, "none of which was lost, late, doubled or damaged"
+	}
+	if len(list) == 0 {
+		return
+	}
+	more := ""
+	if k := len(list) - mostDatagrams; k > 0 {
+		list, more = list[k:], fmt.Sprintf(", the last %d of %d", mostDatagrams, len(list))
+	}
+	fmt.Fprintf(b, "\ndatagrams, %s%s:\n", what, more)
+	for _, p := range list {
+		fmt.Fprintf(b, "  %12v  %s > %s  %s\n", time.Duration(p.at-1).Round(time.Microsecond), p.From, cmp.Or(p.To, "nobody"), p.datagram())
+	}
+}
+
+// harm says what has befallen a packet on its link; nothing, if it has only taken its time.
+func (p *Packet) harm() string {
+	if len(p.why) > 0 {
+		return strings.Join(p.why, "; ")
+	}
+	var list []string
+	f := &p.parcel.Fate
+	if f.Late > 0 {
+		list = append(list, "late by "+f.Late.String())
+	}
+	if f.Copies > 0 {
+		list = append(list, fmt.Sprintf("arrives %d times", f.Copies+1))
+	}
+	if f.Damaged {
+		list = append(list, "damaged")
+	}
+	return strings.Join(list, "; ")
+}
+
+// datagram describes a packet that is no TCP segment.
+func (p *Packet) datagram() string {
+	src, dst, what, size := p.ip.Src.String(), p.ip.Dst.String(), "ICMP", len(p.ip.Payload)
+	switch {
+	case p.IsUDP:
+		src, dst, what = p.Flow.LocalAddrPort().String(), p.Flow.RemoteAddrPort().String(), "UDP"
+		size -= wire.UDPHeaderLen
+	case p.ip.Proto == wire.ProtoUDP:
+		what = "a piece of UDP"
+	case p.ip.Proto != wire.ProtoICMP && p.ip.Proto != wire.ProtoICMPv6:
+		what = fmt.Sprintf("protocol %d", p.ip.Proto)
+	}
+	text := fmt.Sprintf("%s > %s  %s, %d octets", src, dst, what, size)
+	if harm := p.harm(); harm != "" {
+		text += ": " + harm
+	}
+	return text
+}
+
 // baseName is the name of a test without the seed's own.
 func baseName(name string) string {
 	if i := strings.LastIndex(name, "/seed="); i >= 0 {
@@ -104,14 +211,11 @@ func baseName(name string) string {
 	return name
 }
 
-// worst returns the stories with the most trouble, those that have moved last first.
+// worst returns the stories with the most trouble, of those with as much the one that has moved last first.
 func (r *record) worst(most int) []*story {
 	list := slices.Clone(r.stories)
 	slices.SortStableFunc(list, func(a, b *story) int {
-		if d := min(b.trouble, 1) - min(a.trouble, 1); d != 0 {
-			return d
-		}
-		return int(min(max(b.last-a.last, -1), 1))
+		return cmp.Or(cmp.Compare(b.trouble, a.trouble), cmp.Compare(b.last, a.last))
 	})
 	return list[:min(most, len(list))]
 }
