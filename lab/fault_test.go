@@ -285,6 +285,26 @@ func TestCrashAndRestart(t *testing.T) {
 	})
 }
 
+// After a restart a host dials by its own methods, whenever they were taken; a Dialer is of the Stack that
+// is gone.
+func TestDialerAfterRestart(t *testing.T) {
+	line(t, func(t *testing.T, n *lab.Net) {
+		server, client := n.Host("server"), n.Host("client")
+		l, err := server.Listen("tcp4", ":80")
+		must(t, 0, err)
+		defer l.Close()
+		d, dialContext := client.Dialer(), client.DialContext
+		client.Restart()
+		_, err = d.Dial("tcp", "server:80")
+		wantErr(t, "a Dialer of before the restart", err, net.ErrClosed)
+		for _, dial := range []func(context.Context, string, string) (net.Conn, error){dialContext, client.Dialer().DialContext} {
+			c, err := dial(t.Context(), "tcp", "server:80")
+			must(t, 0, err)
+			c.Close()
+		}
+	})
+}
+
 // A host that nobody answers for: Dial gives up after the context's time, and to one that is not there
 // at once.
 func TestNobodyThere(t *testing.T) {

@@ -118,7 +118,9 @@ func (h *Host) DialContext(ctx context.Context, network, address string) (net.Co
 	return h.Stack().DialContext(ctx, network, address)
 }
 
-// Dialer returns a Dialer of the host, whose other fields are the caller's to set.
+// Dialer returns a Dialer of the host, whose other fields are the caller's to set. It is of the host's Stack as
+// it is now: after [Host.Restart] it gives net.ErrClosed, and the host has another, while
+// [Host.DialContext] dials from whatever Stack the host has.
 func (h *Host) Dialer() *vitro.Dialer { return &vitro.Dialer{Stack: h.Stack()} }
 
 // Listen listens on an address of the host: see [vitro.Stack.Listen].

@@ -151,6 +151,16 @@ func TestRealTime(t *testing.T) {
 	c.Close()
 }
 
+// In real time Settle gives those who have been woken time to send, though nothing is on its way.
+func TestSettleInRealTime(t *testing.T) {
+	n := lab.New(t)
+	start := time.Now()
+	n.Settle()
+	if d := time.Since(start); d < 2*time.Millisecond {
+		t.Errorf("Settle returns after %v; who has been woken has two milliseconds", d)
+	}
+}
+
 // Rules by number, and rules that end.
 func TestRulesCount(t *testing.T) {
 	line(t, func(t *testing.T, n *lab.Net) {

@@ -186,19 +186,27 @@ func (n *Net) random(name string) *rand.Rand {
 }
 
 // Settle waits until no packet is on its way. What a timer will send later, as a delayed
-// acknowledgment, is not on its way.
+// acknowledgment, is not on its way. In a bubble it returns when all goroutines that packets have woken wait
+// again, and nothing has come of it. In real time they have two milliseconds in which to send something, which on
+// a busy machine may be too little: a test there had better wait for what it wants to see.
 func (n *Net) Settle() {
+	pause := 2 * time.Nanosecond
+	if !n.config.bubble {
+		pause = time.Millisecond
+	}
 	for quiet := 0; quiet < 2; {
 		n.lock()
-		at, now := n.deadline(), n.now()
+		at, now, carrying := n.deadline(), n.now(), n.carrying
 		n.mu.Unlock()
-		if at == tcp.Never {
-			quiet++
-			time.Sleep(2 * time.Nanosecond) // who has been woken by the last packet may send
+		if at != tcp.Never {
+			quiet = 0
+			time.Sleep(max(at.Sub(now), 0) + 1)
 			continue
 		}
-		quiet = 0
-		time.Sleep(max(at.Sub(now), 0) + 1)
+		if quiet++; carrying { // a host is taking something
+			quiet = 0
+		}
+		time.Sleep(pause) // who has been woken by the last packet may send
 	}
 }
 
