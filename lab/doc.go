@@ -68,6 +68,9 @@
 // takes longer than to go on: where tests do not run in parallel, go test -cpu 1 is faster, by a third where packets are
 // many, and threefold for one HTTP request.
 //
+// What is sent at an instant leaves a nanosecond later. A change of the network, a rule, a partition, a crash, another
+// link, holds for all of that, whether it comes before or after the call that sends: else it would depend on the scheduler.
+//
 // # How far it is the same again
 //
 // The network is reproducible: equal seeds lose, delay and damage the same packets, by their number

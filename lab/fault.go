@@ -15,8 +15,7 @@ type Cut struct {
 }
 
 // Partition cuts all ways between two hosts, in both directions, whatever routers and NATs are between
-// them. What is on its way arrives. Like any change of the network it holds for what is sent at the same
-// instant too, before the call or after it.
+// them. What is on its way arrives; what is sent at the same instant is not yet.
 func (n *Net) Partition(a, b string) *Cut {
 	n.tb.Helper()
 	return n.cut(a, b, true)
