@@ -148,9 +148,9 @@ func (n *Net) datagrams(b *strings.Builder) {
 			all = append(all, p)
 		}
 	}
-	list, what := harmed, "that were lost, late, doubled or damaged"
+	list, what := harmed, " that were lost, late, doubled or damaged"
 	if len(list) == 0 {
-		list, what = all, "none of which was lost, late, doubled or damaged"
+		list, what = all, ", none of which was lost, late, doubled or damaged"
 	}
 	if len(list) == 0 {
 		return
@@ -159,7 +159,7 @@ func (n *Net) datagrams(b *strings.Builder) {
 	if k := len(list) - mostDatagrams; k > 0 {
 		list, more = list[k:], fmt.Sprintf(", the last %d of %d", mostDatagrams, len(list))
 	}
-	fmt.Fprintf(b, "\ndatagrams, %s%s:\n", what, more)
+	fmt.Fprintf(b, "\ndatagrams%s%s:\n", what, more)
 	for _, p := range list {
 		fmt.Fprintf(b, "  %12v  %s > %s  %s\n", time.Duration(p.at-1).Round(time.Microsecond), p.From, cmp.Or(p.To, "nobody"), p.datagram())
 	}
