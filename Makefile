@@ -89,6 +89,12 @@ clusters: ## three etcd for ten virtual minutes and three NATS servers for an ho
 	$(GO) build -o bin/vitro ./cmd/vitro
 	$(GO) test $(RACE) -v -count=1 -timeout 10m -overlay "$$(bin/vitro overlay)" ./judges/clusters/...
 
+# Not part of make test, as make clusters is not.
+.PHONY: overlaid
+overlaid: ## grpc-go and go-redis, unmodified, over a bad link by the overlay: what they do with file descriptors
+	$(GO) build -o bin/vitro ./cmd/vitro
+	VITRO_LINK=delay=5ms,loss=1% $(GO) test -v -count=1 -timeout 10m -overlay "$$(bin/vitro overlay)" ./judges/overlaid
+
 # RACE=-race runs them under the race detector; SUITES="net net/http" picks some.
 .PHONY: go-tests
 go-tests: ## Go's own tests of net, net/http, crypto/tls, ... over vitro, plain and impaired; RACE=-race, SUITES=packages

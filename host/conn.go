@@ -4,6 +4,7 @@ import (
 	"io"
 	"net/netip"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/vitro-net/vitro/stack"
@@ -93,7 +94,12 @@ func (c *Conn) sockets() wire.Flow {
 // what the peer sent it returns io.EOF. Errors: ErrClosed, os.ErrDeadlineExceeded (also
 // when there would have been something to read, as with package net), and once what ended
 // the connection: ECONNRESET, ETIMEDOUT, or the errno of an ICMP message.
-func (c *Conn) Read(p []byte) (int, error) {
+func (c *Conn) Read(p []byte) (int, error) { return c.read(p, true) }
+
+// TryRead is Read that does not wait: where there is nothing to read yet, it returns EAGAIN.
+func (c *Conn) TryRead(p []byte) (int, error) { return c.read(p, false) }
+
+func (c *Conn) read(p []byte, wait bool) (int, error) {
 	h := c.host
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -116,6 +122,9 @@ func (c *Conn) Read(p []byte) (int, error) {
 		}
 		if err != nil {
 			return 0, c.readError(err)
+		}
+		if !wait {
+			return 0, syscall.EAGAIN
 		}
 		c.rd.wait(h)
 	}

@@ -518,3 +518,28 @@ func TestTrafficClassAndHopLimit(t *testing.T) {
 		t.Errorf("traffic class and hop limit are %#x; want 0xb840", got)
 	}
 }
+
+// TryRead waits for nothing: it says that there is nothing yet, gives what there is, and says the end.
+func TestTryRead(t *testing.T) {
+	la, lb := link.Pair(0)
+	a, b := join(t, la, lb)
+	c, s := connect(t, a, b)
+	p := make([]byte, 8)
+	if n, err := c.TryRead(p); n != 0 || err != syscall.EAGAIN {
+		t.Errorf("with nothing to read: %d, %v; want EAGAIN", n, err)
+	}
+	if _, err := s.Write([]byte("text")); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := c.TryRead(p); string(p[:n]) != "text" || err != nil {
+		t.Errorf("with text to read: %q, %v", p[:n], err)
+	}
+	s.CloseWrite()
+	if _, err := c.TryRead(p); err != io.EOF {
+		t.Errorf("after the peer's FIN: %v; want EOF", err)
+	}
+	c.Close()
+	if _, err := c.TryRead(p); !errors.Is(err, host.ErrClosed) {
+		t.Errorf("after Close: %v; want ErrClosed", err)
+	}
+}

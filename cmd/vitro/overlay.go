@@ -26,9 +26,12 @@ testing/synctest bubbles too, where each bubble has a network of its own.
 
 What listens on all addresses is reached from within the program alone. A port on which nothing
 in the program listens is tried at the kernel, but for bubbles. UDP, Unix sockets and all other
-addresses are the kernel's as before. SyscallConn and File give an error; a Control function of
-a Dialer or ListenConfig gets a socket of the kernel's that is closed after it, so that what it
-sets has no effect. A socket is refused to goroutines of another bubble than its own.
+addresses are the kernel's as before. File gives an error. SyscallConn, on Linux, has Read's
+function read by a file descriptor what was received, and Write's write what is to be sent. Control's
+function, and that of a Dialer or ListenConfig, gets a socket of the kernel's that is never
+connected; of what it sets there, TCP_NODELAY, SO_KEEPALIVE and its times, TCP_USER_TIMEOUT, hop limit, traffic
+class and buffers hold for the connection. A socket is refused to goroutines of another bubble
+than its own.
 
 The environment of the program says what the network is:
   VITRO_LINK   what links do to packets, as delay=20ms,loss=1%,rate=10mbit. Keys:

@@ -29,8 +29,8 @@ var edits = []edit{
 	{"(*netFD).SetReadDeadline", "(time.Time) error", "if $0.vitro != nil { return $0.vitroSetDeadline($1, true, false) }"},
 	{"(*netFD).SetWriteDeadline", "(time.Time) error", "if $0.vitro != nil { return $0.vitroSetDeadline($1, false, true) }"},
 
-	{"(*TCPConn).SyscallConn", "() (syscall.RawConn, error)", "if $0.ok() && $0.fd.vitro != nil { return nil, errVitroNoFD }"},
-	{"(*TCPListener).SyscallConn", "() (syscall.RawConn, error)", "if $0.ok() && $0.fd.vitro != nil { return nil, errVitroNoFD }"},
+	{"(*TCPConn).SyscallConn", "() (syscall.RawConn, error)", "if $0.ok() && $0.fd.vitro != nil { return $0.fd.vitroSyscallConn() }"},
+	{"(*TCPListener).SyscallConn", "() (syscall.RawConn, error)", "if $0.ok() && $0.fd.vitro != nil { return $0.fd.vitroSyscallConn() }"},
 
 	{
 		"setReadBuffer", "(*netFD, int) error",
@@ -110,7 +110,7 @@ var unreached = map[string]string{
 const (
 	kernels   = "makes or opens one of the kernel's"
 	datagrams = "is of UDP, raw IP or Unix, which stay with the kernel"
-	raw       = "is of a RawConn, which none of ours gives"
+	raw       = "is of the kernel's RawConn, which none of ours gives"
 	multipath = "isUsingMultipathTCP calls it"
 )
 

@@ -6,7 +6,7 @@ package overlay
 
 import (
 	"crypto/sha256"
-	_ "embed"
+	"embed"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -32,10 +32,16 @@ const Known = "Go 1.26"
 
 var systems = []string{"linux", "darwin", "freebsd", "netbsd", "dragonfly", "openbsd"}
 
-const glueName = "vitro.go"
+//go:embed beneath
+var beneath embed.FS
 
-//go:embed beneath/net.go
-var beneath []byte
+// glues are our files of package net: their names there, of which Go builds one or the other by the
+// system, and what they are here.
+var glues = []struct{ name, from, constraint string }{
+	{"vitro.go", "net.go", ""},
+	{"vitro_linux.go", "raw_linux.go", ""},
+	{"vitro_other.go", "raw_other.go", "//go:build !linux\n"},
+}
 
 // Write makes an overlay in a directory of its own below cache, if there is none for the same
 // sources, and returns the path of its JSON file. Of an unknown toolchain, and of one that is not as
@@ -48,14 +54,19 @@ func Write(t Toolchain, cache string) (string, error) {
 		return "", unknown("the overlay is for %s, and not for %s", strings.Join(systems, ", "), t.GOOS)
 	}
 	src := filepath.Join(t.GOROOT, "src")
-	if _, err := os.Stat(filepath.Join(src, "net", glueName)); err == nil {
-		return "", unknown("its package net has a file %s", glueName)
+	for _, g := range glues {
+		if _, err := os.Stat(filepath.Join(src, "net", g.name)); err == nil {
+			return "", unknown("its package net has a file %s", g.name)
+		}
 	}
 	files, err := patchNet(filepath.Join(src, "net"), t.GOOS, t.GOARCH)
 	if err != nil {
 		return "", err
 	}
-	overlay := map[string][]byte{filepath.Join(src, "net", glueName): glue()}
+	overlay := map[string][]byte{}
+	if err := glue(filepath.Join(src, "net"), overlay); err != nil {
+		return "", err
+	}
 	for name, text := range files {
 		overlay[filepath.Join(src, "net", name)] = text
 	}
@@ -65,10 +76,17 @@ func Write(t Toolchain, cache string) (string, error) {
 	return store(overlay, cache)
 }
 
-// glue is our file of package net, without the constraint that keeps it from being built here.
-func glue() []byte {
-	_, text, _ := strings.Cut(string(beneath), "\n")
-	return []byte(text)
+// glue adds our files of package net, without the constraint that keeps them from being built here.
+func glue(net string, overlay map[string][]byte) error {
+	for _, g := range glues {
+		text, err := beneath.ReadFile("beneath/" + g.from)
+		if err != nil {
+			return err
+		}
+		_, rest, _ := strings.Cut(string(text), "\n")
+		overlay[filepath.Join(net, g.name)] = []byte(g.constraint + rest)
+	}
+	return nil
 }
 
 // store writes the files and the JSON file that says which is instead of which, into a directory

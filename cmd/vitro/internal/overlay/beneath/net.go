@@ -16,6 +16,7 @@ import (
 	"os"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 	"weak"
@@ -27,6 +28,14 @@ type vitroFD struct {
 	bubble bool
 	conn   *loopback.Conn
 	ln     *loopback.Listener
+	raw    atomic.Pointer[vitroRaw] // of SyscallConn, nil: nobody has asked
+}
+
+// vitroNew is the socket, of nothing yet.
+func vitroNew(network string, family, sotype int, n *loopback.Net, bubble bool) *netFD {
+	fd := &netFD{family: family, sotype: sotype, net: network, vitro: &vitroFD{net: n, bubble: bubble}}
+	fd.pfd.Sysfd = -1 // for those who get at it by reflection
+	return fd
 }
 
 // errVitroNoFD is what those get who ask for a file descriptor.
@@ -129,32 +138,45 @@ func vitroSocket(ctx context.Context, network string, family, sotype int, v6only
 	if err != nil {
 		return nil, err, true
 	}
-	fd = &netFD{family: family, sotype: sotype, net: network, vitro: &vitroFD{net: n, bubble: synctest.IsInBubble()}}
+	fd = vitroNew(network, family, sotype, n, synctest.IsInBubble())
 	if ctrl != nil {
-		if err := fd.vitroControl(ctx, laddr, raddr, ctrl); err != nil {
-			return nil, err, true
-		}
+		err = fd.vitroControl(ctx, laddr, raddr, ctrl)
 	}
-	if raddr == nil {
+	mine = true
+	if err == nil {
+		mine, err = fd.vitroOpen(ctx, local, remote, raddr == nil, v6only)
+	}
+	if err != nil || !mine {
+		fd.vitro.closeRaw()
+		return nil, err, mine
+	}
+	return fd, nil, true
+}
+
+// vitroOpen listens or connects. It reports whether that is vitro's business.
+func (fd *netFD) vitroOpen(ctx context.Context, local, remote netip.AddrPort, listen, v6only bool) (mine bool, err error) {
+	n := fd.vitro.net
+	if listen {
 		ln, err := n.Listen(local, v6only)
 		if err != nil {
-			return nil, vitroError("bind", err), true
+			return true, vitroError("bind", err)
 		}
 		fd.vitro.ln = ln
 		fd.vitroSetAddr(ln.Addr(), netip.AddrPort{})
-		return fd, nil, true
+		return true, nil
 	}
 	c, err := n.Dial(ctx, local, remote)
 	if err != nil {
 		// What nobody here listens to may be a service of another process.
 		if loopback.Refused(err) && !fd.vitro.bubble {
-			return nil, nil, false
+			return false, nil
 		}
-		return nil, vitroDialError(err, local.IsValid()), true
+		return true, vitroDialError(err, local.IsValid())
 	}
 	fd.vitro.conn, fd.isConnected = c, true
 	fd.vitroSetAddr(c.LocalAddr(), c.RemoteAddr())
-	return fd, nil, true
+	fd.vitroControlled()
+	return true, nil
 }
 
 // vitroAddr returns a TCP address as the kernel would be told it; the zero one for none.
@@ -177,26 +199,6 @@ func vitroAddr(family int, a sockaddr) (addr netip.AddrPort, ok bool) {
 		return netip.AddrPortFrom(netip.AddrFrom16(sa.Addr), uint16(sa.Port)), true
 	}
 	return netip.AddrPort{}, false
-}
-
-// vitroControl calls a function that sets options of a socket with one of the kernel's, which is
-// closed then: most such functions only want a file descriptor.
-func (fd *netFD) vitroControl(ctx context.Context, laddr, raddr sockaddr, ctrl func(context.Context, string, string, syscall.RawConn) error) error {
-	s, err := sysSocket(fd.family, fd.sotype, 0)
-	if err != nil {
-		return err
-	}
-	scratch, err := newFD(s, fd.family, fd.sotype, fd.net)
-	if err != nil {
-		poll.CloseFunc(s)
-		return err
-	}
-	defer scratch.Close()
-	addr := raddr
-	if addr == nil {
-		addr = laddr
-	}
-	return ctrl(ctx, fd.ctrlNetwork(), addr.String(), newRawConn(scratch))
 }
 
 func (fd *netFD) vitroSetAddr(local, remote netip.AddrPort) {
@@ -250,8 +252,8 @@ func (fd *netFD) vitroAccept() (*netFD, error) {
 		return nil, vitroError("accept", err)
 	}
 	fd.vitro.net.Accepted()
-	nfd := &netFD{family: fd.family, sotype: fd.sotype, net: fd.net, isConnected: true}
-	nfd.vitro = &vitroFD{net: fd.vitro.net, bubble: fd.vitro.bubble, conn: c}
+	nfd := vitroNew(fd.net, fd.family, fd.sotype, fd.vitro.net, fd.vitro.bubble)
+	nfd.vitro.conn, nfd.isConnected = c, true
 	nfd.vitroSetAddr(c.LocalAddr(), c.RemoteAddr())
 	return nfd, nil
 }
@@ -261,10 +263,25 @@ func (fd *netFD) vitroClose() error {
 		return err
 	}
 	runtime.SetFinalizer(fd, nil)
+	fd.vitro.closeRaw()
 	if fd.vitro.ln != nil {
 		return vitroError("close", fd.vitro.ln.Close())
 	}
 	return vitroError("close", fd.vitro.conn.Close())
+}
+
+// flush sends what a RawConn's function has written and is not yet sent.
+func (v *vitroFD) flush(c *loopback.Conn) error {
+	if r := v.raw.Load(); r != nil {
+		return r.flush(c)
+	}
+	return nil
+}
+
+func (v *vitroFD) closeRaw() {
+	if r := v.raw.Load(); r != nil {
+		r.close()
+	}
 }
 
 // vitroCall does something to a connection.
@@ -282,6 +299,12 @@ func (fd *netFD) vitroCall(call string, f func(*loopback.Conn) error) error {
 
 func (fd *netFD) vitroRead(p []byte) (n int, err error) {
 	err = fd.vitroCall(readSyscallName, func(c *loopback.Conn) (err error) {
+		if r := fd.vitro.raw.Load(); r != nil {
+			var some bool
+			if n, some, err = r.readLeft(p); some {
+				return err
+			}
+		}
 		n, err = c.Read(p)
 		return err
 	})
@@ -290,6 +313,9 @@ func (fd *netFD) vitroRead(p []byte) (n int, err error) {
 
 func (fd *netFD) vitroWrite(p []byte) (n int, err error) {
 	err = fd.vitroCall(writeSyscallName, func(c *loopback.Conn) (err error) {
+		if err := fd.vitro.flush(c); err != nil {
+			return err
+		}
 		n, err = c.Write(p)
 		return err
 	})
@@ -298,6 +324,9 @@ func (fd *netFD) vitroWrite(p []byte) (n int, err error) {
 
 func (fd *netFD) vitroWriteBuffers(v *Buffers) (n int64, err error) {
 	err = fd.vitroCall("writev", func(c *loopback.Conn) (err error) {
+		if err := fd.vitro.flush(c); err != nil {
+			return err
+		}
 		n, err = c.WriteBuffers(*v)
 		return err
 	})
@@ -309,6 +338,9 @@ func (fd *netFD) vitroShutdown(how int) error {
 	return fd.vitroCall("shutdown", func(c *loopback.Conn) error {
 		if how == syscall.SHUT_RD {
 			return c.CloseRead()
+		}
+		if err := fd.vitro.flush(c); err != nil {
+			return err
 		}
 		return c.CloseWrite()
 	})
