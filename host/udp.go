@@ -82,7 +82,12 @@ func (u *UDP) RemoteAddr() netip.AddrPort { return u.core.Remote() }
 // Errors: ErrClosed, os.ErrDeadlineExceeded (also when there would have been something to read), and,
 // once, what an ICMP message has said of what a connected socket has sent: ECONNREFUSED,
 // EHOSTUNREACH, ENETUNREACH, EMSGSIZE and others.
-func (u *UDP) ReadFrom(p []byte) (stack.Datagram, error) {
+func (u *UDP) ReadFrom(p []byte) (stack.Datagram, error) { return u.read(p, true) }
+
+// TryReadFrom is ReadFrom that does not wait: where there is no datagram yet, it returns EAGAIN.
+func (u *UDP) TryReadFrom(p []byte) (stack.Datagram, error) { return u.read(p, false) }
+
+func (u *UDP) read(p []byte, wait bool) (stack.Datagram, error) {
 	h := u.host
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -93,6 +98,9 @@ func (u *UDP) ReadFrom(p []byte) (stack.Datagram, error) {
 		if d, ok := u.core.Receive(p); ok {
 			return d, nil
 		}
+		if !wait {
+			return stack.Datagram{}, syscall.EAGAIN
+		}
 		u.rd.wait(h)
 	}
 }
@@ -101,7 +109,13 @@ func (u *UDP) ReadFrom(p []byte) (stack.Datagram, error) {
 // while there are too many before it that have not been sent: see SetWriteBuffer. No error says
 // that it has not arrived. Errors: as ReadFrom, and EMSGSIZE for more than a datagram holds,
 // EDESTADDRREQ, EINVAL, ENETUNREACH, EADDRNOTAVAIL, and stack.ErrMulticast.
-func (u *UDP) WriteTo(p []byte, to netip.AddrPort) error {
+func (u *UDP) WriteTo(p []byte, to netip.AddrPort) error { return u.write(p, to, nil) }
+
+// WriteVia is WriteTo with what the datagram has otherwise than the others of the socket. Errors: as
+// WriteTo, and EADDRNOTAVAIL for a source that is none of the socket's.
+func (u *UDP) WriteVia(p []byte, to netip.AddrPort, via stack.Via) error { return u.write(p, to, &via) }
+
+func (u *UDP) write(p []byte, to netip.AddrPort, via *stack.Via) error {
 	h := u.host
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -110,7 +124,12 @@ func (u *UDP) WriteTo(p []byte, to netip.AddrPort) error {
 			return err
 		}
 		now := h.now()
-		err := u.core.Send(now, to, p)
+		var err error
+		if via == nil {
+			err = u.core.Send(now, to, p)
+		} else {
+			err = u.core.SendVia(now, to, p, *via)
+		}
 		h.flush(now)
 		if err == nil {
 			return nil
@@ -176,6 +195,29 @@ func (u *UDP) SetReadBuffer(octets int) error {
 // see stack.UDP.SetSendBuffer.
 func (u *UDP) SetWriteBuffer(octets int) error {
 	return u.set(func() { u.core.SetSendBuffer(octets) })
+}
+
+// TrafficClass returns what SetTrafficClass has set.
+func (u *UDP) TrafficClass() uint8 {
+	u.host.mu.Lock()
+	defer u.host.mu.Unlock()
+	return u.core.TrafficClass()
+}
+
+// Deliver has ReadFrom return data as a datagram of d's From, To and TC, which has come another way
+// than by a link. It reports whether there was room.
+func (u *UDP) Deliver(d stack.Datagram, data []byte) bool {
+	u.host.mu.Lock()
+	defer u.host.mu.Unlock()
+	return u.core.Deliver(d, data)
+}
+
+// HearsUDP reports whether there is a UDP socket at an address and port, or at that port on all
+// addresses of its family.
+func (h *Host) HearsUDP(at netip.AddrPort) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.core.HearsUDP(at)
 }
 
 // SetTrafficClass sets the octet with DSCP and ECN bits of all datagrams from now on.

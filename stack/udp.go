@@ -293,6 +293,12 @@ func (t *udpTable) unblock() {
 // Errors: ErrTooLong, ErrMulticast, ErrNoDestination, ErrInvalidAddr for port 0 or an address of
 // the other family, ErrNoRoute, ErrAddrNotAvailable, ErrFull.
 func (u *UDP) Send(now tcp.Time, to netip.AddrPort, p []byte) error {
+	return u.SendVia(now, to, p, Via{TC: u.tc})
+}
+
+// SendVia is Send with what the datagram has otherwise than the others of the socket. Errors: as Send,
+// and ErrAddrNotAvailable for a source that is none of the socket's.
+func (u *UDP) SendVia(now tcp.Time, to netip.AddrPort, p []byte, via Via) error {
 	s := u.stack
 	flow := wire.Flow{Local: u.at.addr, LocalPort: u.at.port, Remote: u.peer.addr, RemotePort: u.peer.port}
 	if !u.talks {
@@ -305,6 +311,9 @@ func (u *UDP) Send(now tcp.Time, to netip.AddrPort, p []byte) error {
 	}
 	if s.isGroup(&flow.Remote) {
 		return ErrMulticast
+	}
+	if !via.source(&flow) {
+		return ErrAddrNotAvailable
 	}
 	n, _ := s.lookup(&flow.Remote)
 	switch {
@@ -321,7 +330,7 @@ func (u *UDP) Send(now tcp.Time, to netip.AddrPort, p []byte) error {
 	case !s.isOwn(&flow.Local): // its interface has gone
 		return ErrNoRoute
 	}
-	return s.sendUDP(now, u, n, &flow, p)
+	return s.sendUDP(now, u, n, &flow, via.TC, p)
 }
 
 // Blocked reports whether Send has given ErrFull, and tcp.SignalWritable is still to come.
@@ -354,7 +363,7 @@ func (u *UDP) aim(to netip.AddrPort, flow *wire.Flow) error {
 }
 
 // sendUDP queues a datagram that leaves by n.
-func (s *Stack) sendUDP(now tcp.Time, u *UDP, n *netif, flow *wire.Flow, p []byte) error {
+func (s *Stack) sendUDP(now tcp.Time, u *UDP, n *netif, flow *wire.Flow, tc uint8, p []byte) error {
 	size := wire.UDPLen(flow.Local, len(p))
 	q := s.queueOf(n)
 	// Half of the queue is for answers and what is forwarded.
@@ -375,7 +384,7 @@ func (s *Stack) sendUDP(now tcp.Time, u *UDP, n *netif, flow *wire.Flow, p []byt
 			s.big = make([]byte, size)
 		}
 		s.big = s.big[:size]
-		wire.PutUDP(s.big, flow, u.tc, hops, p, wire.ChecksumNone)
+		wire.PutUDP(s.big, flow, tc, hops, p, wire.ChecksumNone)
 		s.stats.DatagramsOut++
 		s.udp.sent.note(flow, firstFragment(flow.Remote.Is4(), mtu))
 		s.fragment(n, mtu, s.big)
@@ -389,7 +398,7 @@ func (s *Stack) sendUDP(now tcp.Time, u *UDP, n *netif, flow *wire.Flow, p []byt
 	if n.cfg.ChecksumOffload {
 		sum = wire.ChecksumPartial
 	}
-	wire.PutUDP(b, flow, u.tc, hops, p, sum)
+	wire.PutUDP(b, flow, tc, hops, p, sum)
 	s.stats.DatagramsOut++
 	s.udp.sent.note(flow, size)
 	u.unsent += size
