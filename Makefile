@@ -91,7 +91,7 @@ clusters: ## three etcd for ten virtual minutes and three NATS servers for an ho
 
 # Not part of make test, as make clusters is not.
 .PHONY: overlaid
-overlaid: ## grpc-go and go-redis, unmodified, over a bad link by the overlay: what they do with file descriptors
+overlaid: ## grpc-go, quic-go and go-redis, unmodified, over a bad link by the overlay: what they do with file descriptors
 	$(GO) build -o bin/vitro ./cmd/vitro
 	VITRO_LINK=delay=5ms,loss=1% $(GO) test -v -count=1 -timeout 10m -overlay "$$(bin/vitro overlay)" ./judges/overlaid
 

@@ -76,15 +76,23 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// captured wants a packet of TCP in a capture from one address to another: captured FILE FROM TO.
+// captured wants a packet of TCP or of UDP in a capture from one address to another: captured FILE FROM
+// TO [udp].
 func captured(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) != 3 {
-		ts.Fatalf("usage: captured FILE FROM TO")
+	proto := uint8(wire.ProtoTCP)
+	if len(args) == 4 && args[3] == "udp" {
+		args, proto = args[:3], wire.ProtoUDP
+	}
+	if len(args) != 3 {
+		ts.Fatalf("usage: captured FILE FROM TO [udp]")
 	}
 	r, err := pcapgo.NewNgReader(strings.NewReader(ts.ReadFile(args[0])), pcapgo.DefaultNgReaderOptions)
 	ts.Check(err)
 	for {
 		data, _, err := r.ReadPacketData()
+		if err != nil && neg {
+			return
+		}
 		if err != nil {
 			ts.Fatalf("%s has no packet from %s to %s: %v", args[0], args[1], args[2], err)
 		}
@@ -92,7 +100,10 @@ func captured(ts *testscript.TestScript, neg bool, args []string) {
 		if f := wire.ParseIP(data, &ip); f != wire.FaultNone {
 			ts.Fatalf("%s: %v", args[0], f)
 		}
-		if ip.Proto == wire.ProtoTCP && ip.Src.Netip().String() == args[1] && ip.Dst.Netip().String() == args[2] {
+		if ip.Proto == proto && ip.Src.Netip().String() == args[1] && ip.Dst.Netip().String() == args[2] {
+			if neg {
+				ts.Fatalf("%s has a packet from %s to %s", args[0], args[1], args[2])
+			}
 			return
 		}
 	}

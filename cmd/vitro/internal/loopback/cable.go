@@ -76,10 +76,7 @@ func (c *cable) now() tcp.Time { return tcp.Time(time.Since(c.start)) + 1 }
 // MTU returns that of VITRO_LINK; a cable that is only looked at takes what the loopback of a
 // kernel does.
 func (c *cable) MTU() int {
-	if !c.world.linked {
-		return link.MaxMTU
-	}
-	return c.world.link.MTU
+	return c.world.mtu()
 }
 
 // Offload is none: what is on the cable is as on a wire.

@@ -9,6 +9,7 @@ import (
 	"syscall"
 
 	"github.com/vitro-net/vitro/host"
+	"github.com/vitro-net/vitro/stack"
 	"github.com/vitro-net/vitro/tcp"
 )
 
@@ -54,6 +55,15 @@ type Conn = host.Conn
 // Listener is a listener of a Net.
 type Listener = host.Listener
 
+// UDP is a UDP socket of a Net.
+type UDP = host.UDP
+
+// Datagram is what a UDP says of one, and Via what one has instead of what its socket has.
+type (
+	Datagram = stack.Datagram
+	Via      = stack.Via
+)
+
 // KeepAlive is that of a Conn.
 type KeepAlive = host.KeepAlive
 
@@ -74,13 +84,7 @@ func (n *Net) Listen(local netip.AddrPort, v6only bool) (*Listener, error) {
 // 127.0.0.1 towards all of 127.0.0.0/8, as Linux has it. An unspecified remote address means the
 // loopback address of its family. Errors are those of host.Host.Dial.
 func (n *Net) Dial(ctx context.Context, local, remote netip.AddrPort) (*Conn, error) {
-	local, remote = unmap(local), unmap(remote)
-	if remote.Addr().IsUnspecified() {
-		remote = netip.AddrPortFrom(home(remote.Addr()), remote.Port())
-	}
-	if !local.Addr().IsValid() || local.Addr().IsUnspecified() {
-		local = netip.AddrPortFrom(home(remote.Addr()), local.Port())
-	}
+	local, remote = sockets(local, remote)
 	if local.Addr().Is4() != remote.Addr().Is4() {
 		return nil, syscall.EINVAL
 	}
@@ -89,11 +93,71 @@ func (n *Net) Dial(ctx context.Context, local, remote netip.AddrPort) (*Conn, er
 	return c, err
 }
 
+// ListenUDP makes a UDP socket at an address and port; port 0 is chosen. On :: it is on 0.0.0.0 too,
+// unless v6only. Errors are those of host.Host.ListenUDP.
+func (n *Net) ListenUDP(local netip.AddrPort, v6only bool) (*UDP, error) {
+	return n.host.ListenUDP(unmap(local), host.UDPConfig{V6Only: v6only})
+}
+
+// DialUDP makes a UDP socket that is connected; its addresses are as Dial has them. Errors are those
+// of host.Host.DialUDP.
+func (n *Net) DialUDP(local, remote netip.AddrPort) (*UDP, error) {
+	local, remote = sockets(local, remote)
+	if local.Addr().Is4() != remote.Addr().Is4() {
+		return nil, syscall.EINVAL
+	}
+	return n.host.DialUDP(local, remote, host.UDPConfig{})
+}
+
+// Send sends a datagram from a socket, to the zero AddrPort for the peer of a connected one; via may
+// be nil. From a socket that is on all addresses it comes from 127.0.0.1, or ::1, as Linux has it.
+// Errors are those of host.UDP.WriteVia.
+func (n *Net) Send(u *UDP, p []byte, to netip.AddrPort, via *Via) error {
+	if to.IsValid() && u.LocalAddr().Addr().IsUnspecified() && (via == nil || !via.Source.IsValid() || via.Source.IsUnspecified()) {
+		v := Via{TC: u.TrafficClass()}
+		if via != nil {
+			v = *via
+		}
+		if to = unmap(to); to.Addr().IsLoopback() || to.Addr().IsUnspecified() {
+			v.Source = home(to.Addr())
+		}
+		via = &v
+	}
+	if via == nil {
+		return u.WriteTo(p, to)
+	}
+	return u.WriteVia(p, to, *via)
+}
+
+// Hears reports whether a UDP socket is where a datagram to an address and port goes.
+func (n *Net) Hears(to netip.AddrPort) bool {
+	_, to = sockets(netip.AddrPort{}, to)
+	return n.host.HearsUDP(to)
+}
+
+// MTU is what the links of the network carry, in octets.
+func (n *Net) MTU() int { return n.world.mtu() }
+
+// UDPClosed is to be told of each UDP socket that is closed: the counters are brought up to date.
+func (n *Net) UDPClosed() { n.world.counters.update() }
+
 // Accepted is to be told of what a listener has given.
 func (n *Net) Accepted() { n.world.counters.accepted() }
 
 // Refused reports whether an error of Dial says that nobody listens there.
 func Refused(err error) bool { return errors.Is(err, syscall.ECONNREFUSED) }
+
+// sockets is the two addresses of a connection as Dial has them.
+func sockets(local, remote netip.AddrPort) (netip.AddrPort, netip.AddrPort) {
+	local, remote = unmap(local), unmap(remote)
+	if remote.Addr().IsUnspecified() {
+		remote = netip.AddrPortFrom(home(remote.Addr()), remote.Port())
+	}
+	if !local.Addr().IsValid() || local.Addr().IsUnspecified() {
+		local = netip.AddrPortFrom(home(remote.Addr()), local.Port())
+	}
+	return local, remote
+}
 
 // home is the address by which a host of a family calls itself.
 func home(a netip.Addr) netip.Addr {

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+
+	"github.com/vitro-net/vitro/link"
 )
 
 // The variables of the environment that say what the networks of a process are.
@@ -49,6 +51,13 @@ func NewWorld(getenv func(string) string) *World {
 // cabled reports whether packets leave the hosts: somebody is to see, delay or lose them.
 func (w *World) cabled() bool { return w.linked || w.capture != nil }
 
+func (w *World) mtu() int {
+	if w.linked {
+		return w.link.MTU
+	}
+	return link.MaxMTU
+}
+
 func named(name string) string { return strings.ReplaceAll(name, "*", strconv.Itoa(os.Getpid())) }
 
 // counters say what has been done, in a file if there is one.
@@ -74,6 +83,12 @@ func (c *counters) accepted() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.received++
+	c.write()
+}
+
+func (c *counters) update() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.write()
 }
 

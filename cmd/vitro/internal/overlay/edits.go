@@ -29,16 +29,54 @@ var edits = []edit{
 	{"(*netFD).SetReadDeadline", "(time.Time) error", "if $0.vitro != nil { return $0.vitroSetDeadline($1, true, false) }"},
 	{"(*netFD).SetWriteDeadline", "(time.Time) error", "if $0.vitro != nil { return $0.vitroSetDeadline($1, false, true) }"},
 
+	{
+		"(*netFD).readFromInet4", "([]byte, *syscall.SockaddrInet4) (int, error)",
+		"if $0.vitro != nil { return $0.vitroReadFrom4($1, $2) }",
+	},
+	{
+		"(*netFD).readFromInet6", "([]byte, *syscall.SockaddrInet6) (int, error)",
+		"if $0.vitro != nil { return $0.vitroReadFrom6($1, $2) }",
+	},
+	{
+		"(*netFD).readMsgInet4", "([]byte, []byte, int, *syscall.SockaddrInet4) (int, int, int, error)",
+		"if $0.vitro != nil { return $0.vitroReadMsg4($1, $2, $4) }",
+	},
+	{
+		"(*netFD).readMsgInet6", "([]byte, []byte, int, *syscall.SockaddrInet6) (int, int, int, error)",
+		"if $0.vitro != nil { return $0.vitroReadMsg6($1, $2, $4) }",
+	},
+	{
+		"(*netFD).writeToInet4", "([]byte, *syscall.SockaddrInet4) (int, error)",
+		"if $0.vitro != nil { return $0.vitroWriteTo4($1, $2) }",
+	},
+	{
+		"(*netFD).writeToInet6", "([]byte, *syscall.SockaddrInet6) (int, error)",
+		"if $0.vitro != nil { return $0.vitroWriteTo6($1, $2) }",
+	},
+	{
+		"(*netFD).writeMsg", "([]byte, []byte, syscall.Sockaddr) (int, int, error)",
+		"if $0.vitro != nil { return $0.vitroWriteMsg($1, $2, $3) }",
+	},
+	{
+		"(*netFD).writeMsgInet4", "([]byte, []byte, *syscall.SockaddrInet4) (int, int, error)",
+		"if $0.vitro != nil { return $0.vitroWriteMsg4($1, $2, $3) }",
+	},
+	{
+		"(*netFD).writeMsgInet6", "([]byte, []byte, *syscall.SockaddrInet6) (int, int, error)",
+		"if $0.vitro != nil { return $0.vitroWriteMsg6($1, $2, $3) }",
+	},
+
+	{"(*UDPConn).SyscallConn", "() (syscall.RawConn, error)", "if $0.ok() && $0.fd.vitro != nil { return $0.fd.vitroSyscallConn() }"},
 	{"(*TCPConn).SyscallConn", "() (syscall.RawConn, error)", "if $0.ok() && $0.fd.vitro != nil { return $0.fd.vitroSyscallConn() }"},
 	{"(*TCPListener).SyscallConn", "() (syscall.RawConn, error)", "if $0.ok() && $0.fd.vitro != nil { return $0.fd.vitroSyscallConn() }"},
 
 	{
 		"setReadBuffer", "(*netFD, int) error",
-		"if $1.vitro != nil { return $1.vitroSet(func(c *vitroConn) error { return c.SetReceiveBuffer($2) }) }",
+		"if $1.vitro != nil { return $1.vitroSetBuffer(true, $2) }",
 	},
 	{
 		"setWriteBuffer", "(*netFD, int) error",
-		"if $1.vitro != nil { return $1.vitroSet(func(c *vitroConn) error { return c.SetSendBuffer($2) }) }",
+		"if $1.vitro != nil { return $1.vitroSetBuffer(false, $2) }",
 	},
 	{
 		"setLinger", "(*netFD, int) error",
@@ -82,17 +120,8 @@ var unreached = map[string]string{
 	"(*netFD).listenStream":     kernels,
 	"(*netFD).listenDatagram":   kernels,
 	"(*netFD).readFrom":         datagrams,
-	"(*netFD).readFromInet4":    datagrams,
-	"(*netFD).readFromInet6":    datagrams,
 	"(*netFD).readMsg":          datagrams,
-	"(*netFD).readMsgInet4":     datagrams,
-	"(*netFD).readMsgInet6":     datagrams,
 	"(*netFD).writeTo":          datagrams,
-	"(*netFD).writeToInet4":     datagrams,
-	"(*netFD).writeToInet6":     datagrams,
-	"(*netFD).writeMsg":         datagrams,
-	"(*netFD).writeMsgInet4":    datagrams,
-	"(*netFD).writeMsgInet6":    datagrams,
 	"joinIPv4Group":             datagrams,
 	"joinIPv6Group":             datagrams,
 	"setIPv4MulticastInterface": datagrams,
@@ -109,7 +138,7 @@ var unreached = map[string]string{
 
 const (
 	kernels   = "makes or opens one of the kernel's"
-	datagrams = "is of UDP, raw IP or Unix, which stay with the kernel"
+	datagrams = "is of multicast, raw IP or Unix, which stay with the kernel"
 	raw       = "is of the kernel's RawConn, which none of ours gives"
 	multipath = "isUsingMultipathTCP calls it"
 )

@@ -39,7 +39,9 @@ var beneath embed.FS
 // system, and what they are here.
 var glues = []struct{ name, from, constraint string }{
 	{"vitro.go", "net.go", ""},
+	{"vitroudp.go", "udp.go", ""},
 	{"vitro_linux.go", "raw_linux.go", ""},
+	{"vitroudp_linux.go", "rawudp_linux.go", ""},
 	{"vitro_other.go", "raw_other.go", "//go:build !linux\n"},
 }
 

@@ -22,12 +22,14 @@ import (
 	"weak"
 )
 
-// vitroFD is a socket of the loopback network: a connection or a listener.
+// vitroFD is a socket of the loopback network: a connection, a listener, or one of UDP.
 type vitroFD struct {
 	net    *loopback.Net
 	bubble bool
 	conn   *loopback.Conn
 	ln     *loopback.Listener
+	udp    *loopback.UDP
+	out    vitroUDP                 // of udp
 	raw    atomic.Pointer[vitroRaw] // of SyscallConn, nil: nobody has asked
 }
 
@@ -126,12 +128,12 @@ func (v *vitroFD) here() error {
 
 // vitroSocket makes a socket, if it is for the loopback network.
 func vitroSocket(ctx context.Context, network string, family, sotype int, v6only bool, laddr, raddr sockaddr, ctrl func(context.Context, string, string, syscall.RawConn) error) (fd *netFD, err error, mine bool) {
-	local, isTCP := vitroAddr(family, laddr)
-	if !isTCP || sotype != syscall.SOCK_STREAM || !loopback.Has(local.Addr()) {
+	local, ok := vitroAddr(family, sotype, laddr)
+	if !ok || !loopback.Has(local.Addr()) {
 		return nil, nil, false
 	}
-	remote, isTCP := vitroAddr(family, raddr)
-	if !isTCP || !loopback.Has(remote.Addr()) || laddr == nil && raddr == nil {
+	remote, ok := vitroAddr(family, sotype, raddr)
+	if !ok || !loopback.Has(remote.Addr()) || laddr == nil && raddr == nil {
 		return nil, nil, false
 	}
 	n, err := vitroNet()
@@ -143,11 +145,14 @@ func vitroSocket(ctx context.Context, network string, family, sotype int, v6only
 		err = fd.vitroControl(ctx, laddr, raddr, ctrl)
 	}
 	mine = true
-	if err == nil {
+	if err == nil && sotype == syscall.SOCK_DGRAM {
+		mine, err = fd.vitroOpenUDP(local, remote, raddr == nil, v6only)
+	} else if err == nil {
 		mine, err = fd.vitroOpen(ctx, local, remote, raddr == nil, v6only)
 	}
 	if err != nil || !mine {
 		fd.vitro.closeRaw()
+		fd.vitro.out.close()
 		return nil, err, mine
 	}
 	return fd, nil, true
@@ -179,16 +184,23 @@ func (fd *netFD) vitroOpen(ctx context.Context, local, remote netip.AddrPort, li
 	return true, nil
 }
 
-// vitroAddr returns a TCP address as the kernel would be told it; the zero one for none.
-func vitroAddr(family int, a sockaddr) (addr netip.AddrPort, ok bool) {
-	t, ok := a.(*TCPAddr)
-	if a == nil || ok && t == nil {
-		return netip.AddrPort{}, true
+// vitroAddr returns an address of TCP or UDP as the kernel would be told it; the zero one for none.
+func vitroAddr(family, sotype int, a sockaddr) (addr netip.AddrPort, ok bool) {
+	switch t := a.(type) {
+	case nil:
+		return addr, sotype == syscall.SOCK_STREAM || sotype == syscall.SOCK_DGRAM
+	case *TCPAddr:
+		if t == nil {
+			return addr, true
+		}
+	case *UDPAddr:
+		if t == nil {
+			return addr, true
+		}
+	default:
+		return addr, false
 	}
-	if !ok {
-		return netip.AddrPort{}, false
-	}
-	sa, err := t.sockaddr(family)
+	sa, err := a.sockaddr(family)
 	if err != nil {
 		return netip.AddrPort{}, false // the kernel's way gives the error
 	}
@@ -202,23 +214,29 @@ func vitroAddr(family int, a sockaddr) (addr netip.AddrPort, ok bool) {
 }
 
 func (fd *netFD) vitroSetAddr(local, remote netip.AddrPort) {
-	fd.laddr = fd.vitroTCPAddr(local)
+	fd.laddr = fd.vitroAddrOf(local)
 	if remote.IsValid() {
-		fd.raddr = fd.vitroTCPAddr(remote)
+		fd.raddr = fd.vitroAddrOf(remote)
 	}
 	if !fd.vitro.bubble { // finalizers run outside
 		runtime.SetFinalizer(fd, (*netFD).Close)
 	}
 }
 
-// vitroTCPAddr is an address in the length that the kernel gives it for such a socket.
-func (fd *netFD) vitroTCPAddr(a netip.AddrPort) *TCPAddr {
+// vitroAddrOf is an address in the length that the kernel gives it for such a socket.
+func (fd *netFD) vitroAddrOf(a netip.AddrPort) Addr {
+	var ip IP
 	if fd.family == syscall.AF_INET {
-		ip := a.Addr().As4()
-		return &TCPAddr{IP: ip[:], Port: int(a.Port())}
+		four := a.Addr().As4()
+		ip = four[:]
+	} else {
+		sixteen := a.Addr().As16()
+		ip = sixteen[:]
 	}
-	ip := a.Addr().As16()
-	return &TCPAddr{IP: ip[:], Port: int(a.Port())}
+	if fd.sotype == syscall.SOCK_DGRAM {
+		return &UDPAddr{IP: ip, Port: int(a.Port())}
+	}
+	return &TCPAddr{IP: ip, Port: int(a.Port())}
 }
 
 func vitroError(call string, err error) error {
@@ -264,6 +282,12 @@ func (fd *netFD) vitroClose() error {
 	}
 	runtime.SetFinalizer(fd, nil)
 	fd.vitro.closeRaw()
+	if u := fd.vitro.udp; u != nil {
+		fd.vitro.out.close()
+		err := u.Close()
+		fd.vitro.net.UDPClosed()
+		return vitroError("close", err)
+	}
 	if fd.vitro.ln != nil {
 		return vitroError("close", fd.vitro.ln.Close())
 	}
@@ -298,6 +322,13 @@ func (fd *netFD) vitroCall(call string, f func(*loopback.Conn) error) error {
 }
 
 func (fd *netFD) vitroRead(p []byte) (n int, err error) {
+	if fd.vitro.udp != nil {
+		if len(p) == 0 {
+			return 0, fd.vitro.here() // as package net has it
+		}
+		d, _, err := fd.vitroReceive(readSyscallName, p, nil)
+		return d.N, err
+	}
 	err = fd.vitroCall(readSyscallName, func(c *loopback.Conn) (err error) {
 		if r := fd.vitro.raw.Load(); r != nil {
 			var some bool
@@ -312,6 +343,12 @@ func (fd *netFD) vitroRead(p []byte) (n int, err error) {
 }
 
 func (fd *netFD) vitroWrite(p []byte) (n int, err error) {
+	if fd.vitro.udp != nil {
+		if err := fd.vitro.here(); err != nil {
+			return 0, err
+		}
+		return fd.vitroSend(writeSyscallName, p, nil, netip.AddrPort{})
+	}
 	err = fd.vitroCall(writeSyscallName, func(c *loopback.Conn) (err error) {
 		if err := fd.vitro.flush(c); err != nil {
 			return err
@@ -349,6 +386,9 @@ func (fd *netFD) vitroShutdown(how int) error {
 func (fd *netFD) vitroSetDeadline(t time.Time, read, write bool) error {
 	if err := fd.vitro.here(); err != nil {
 		return err
+	}
+	if fd.vitro.udp != nil {
+		return fd.vitroSetUDPDeadline(t, read, write)
 	}
 	if fd.vitro.ln != nil {
 		if !read {

@@ -28,8 +28,9 @@ type vitroRaw struct {
 	closed bool
 
 	control sync.Mutex // one Control at a time
-	options int        // a socket of the kernel's that has the options, -1: none yet
-	known   vitroOptions
+	options int        // a socket of the kernel's that has the options, -1: none yet, or UDP's
+	asked   bool       // Control has been called
+	known   [12]int    // their values, in the order of vitroFD.options
 
 	read  vitroPipe // what is received goes through near
 	write vitroPipe // what is sent comes out of far
@@ -92,11 +93,22 @@ func (c vitroRawConn) Control(f func(uintptr)) error {
 }
 
 func (c vitroRawConn) Read(f func(uintptr) bool) error {
-	err := c.fd.vitroCall("read", func(v *loopback.Conn) error { return c.fd.vitro.rawOf().runRead(v, f) })
+	var err error
+	if c.fd.vitro.udp != nil {
+		if err = c.fd.vitro.here(); err == nil {
+			err = vitroError("read", c.fd.vitro.rawOf().runReadUDP(c.fd, f))
+		}
+		runtime.KeepAlive(c.fd)
+		return c.error("raw-read", err)
+	}
+	err = c.fd.vitroCall("read", func(v *loopback.Conn) error { return c.fd.vitro.rawOf().runRead(v, f) })
 	return c.error("raw-read", err)
 }
 
 func (c vitroRawConn) Write(f func(uintptr) bool) error {
+	if c.fd.vitro.udp != nil {
+		return c.error("raw-write", errVitroNoWrite)
+	}
 	err := c.fd.vitroCall("write", func(v *loopback.Conn) error { return c.fd.vitro.rawOf().runWrite(v, f) })
 	return c.error("raw-write", err)
 }
@@ -314,38 +326,54 @@ func (r *vitroRaw) flush(c *loopback.Conn) error {
 	return r.writeRest(c)
 }
 
-// vitroOptions are the values of those options of a socket that vitro knows too.
-type vitroOptions [len(vitroOptionNames)]int
-
-// vitroOptionNames are these options: level, name, and how vitro sets them.
-var vitroOptionNames = [...]struct {
+// vitroOption is one of a socket that vitro knows too: level, name, and how vitro sets it.
+type vitroOption struct {
 	level, name int
-	set         func(c *loopback.Conn, v int) error
-}{
-	{syscall.IPPROTO_TCP, syscall.TCP_NODELAY, func(c *loopback.Conn, v int) error { return c.SetNoDelay(v != 0) }},
+	set         func(fd *netFD, v int) error // nil: its value is looked up
+}
+
+var vitroTCPOptions = [...]vitroOption{
+	{syscall.IPPROTO_TCP, syscall.TCP_NODELAY, vitroTCP(func(c *loopback.Conn, v int) error { return c.SetNoDelay(v != 0) })},
 	{syscall.SOL_SOCKET, syscall.SO_KEEPALIVE, vitroAlive(func(k *loopback.KeepAlive, v int) { k.On = v != 0 })},
 	{syscall.IPPROTO_TCP, syscall.TCP_KEEPIDLE, vitroAlive(func(k *loopback.KeepAlive, v int) { k.Idle = time.Duration(v) * time.Second })},
 	{syscall.IPPROTO_TCP, syscall.TCP_KEEPINTVL, vitroAlive(func(k *loopback.KeepAlive, v int) { k.Interval = time.Duration(v) * time.Second })},
 	{syscall.IPPROTO_TCP, syscall.TCP_KEEPCNT, vitroAlive(func(k *loopback.KeepAlive, v int) { k.Count = v })},
-	{syscall.IPPROTO_TCP, vitroUserTimeout, func(c *loopback.Conn, v int) error { return c.SetUserTimeout(time.Duration(v) * time.Millisecond) }},
-	{syscall.IPPROTO_IP, syscall.IP_TOS, func(c *loopback.Conn, v int) error { return c.SetTrafficClass(uint8(v)) }},
-	{syscall.IPPROTO_IPV6, syscall.IPV6_TCLASS, func(c *loopback.Conn, v int) error { return c.SetTrafficClass(uint8(v)) }},
-	{syscall.IPPROTO_IP, syscall.IP_TTL, func(c *loopback.Conn, v int) error { return c.SetHopLimit(uint8(v)) }},
-	{syscall.IPPROTO_IPV6, syscall.IPV6_UNICAST_HOPS, func(c *loopback.Conn, v int) error { return c.SetHopLimit(uint8(v)) }},
+	{syscall.IPPROTO_TCP, vitroUserTimeout, vitroTCP(func(c *loopback.Conn, v int) error { return c.SetUserTimeout(time.Duration(v) * time.Millisecond) })},
+	{syscall.IPPROTO_IP, syscall.IP_TOS, vitroTCP(func(c *loopback.Conn, v int) error { return c.SetTrafficClass(uint8(v)) })},
+	{syscall.IPPROTO_IPV6, syscall.IPV6_TCLASS, vitroTCP(func(c *loopback.Conn, v int) error { return c.SetTrafficClass(uint8(v)) })},
+	{syscall.IPPROTO_IP, syscall.IP_TTL, vitroTCP(func(c *loopback.Conn, v int) error { return c.SetHopLimit(uint8(v)) })},
+	{syscall.IPPROTO_IPV6, syscall.IPV6_UNICAST_HOPS, vitroTCP(func(c *loopback.Conn, v int) error { return c.SetHopLimit(uint8(v)) })},
 	// The kernel tells twice what it was told.
-	{syscall.SOL_SOCKET, syscall.SO_RCVBUF, func(c *loopback.Conn, v int) error { return c.SetReceiveBuffer(v / 2) }},
-	{syscall.SOL_SOCKET, syscall.SO_SNDBUF, func(c *loopback.Conn, v int) error { return c.SetSendBuffer(v / 2) }},
+	{syscall.SOL_SOCKET, syscall.SO_RCVBUF, vitroTCP(func(c *loopback.Conn, v int) error { return c.SetReceiveBuffer(v / 2) })},
+	{syscall.SOL_SOCKET, syscall.SO_SNDBUF, vitroTCP(func(c *loopback.Conn, v int) error { return c.SetSendBuffer(v / 2) })},
+}
+
+// vitroTCP sets an option of a connection; what a program sets of a listener has no effect.
+func vitroTCP(set func(*loopback.Conn, int) error) func(*netFD, int) error {
+	return func(fd *netFD, v int) error {
+		if fd.vitro.conn == nil {
+			return nil
+		}
+		return set(fd.vitro.conn, v)
+	}
+}
+
+func (fd *netFD) vitroOptions() *[12]vitroOption {
+	if fd.sotype == syscall.SOCK_DGRAM {
+		return &vitroUDPOptions
+	}
+	return &vitroTCPOptions
 }
 
 // vitroUserTimeout is TCP_USER_TIMEOUT, which package syscall does not name everywhere.
 const vitroUserTimeout = 18
 
-func vitroAlive(change func(*loopback.KeepAlive, int)) func(*loopback.Conn, int) error {
-	return func(c *loopback.Conn, v int) error {
+func vitroAlive(change func(*loopback.KeepAlive, int)) func(*netFD, int) error {
+	return vitroTCP(func(c *loopback.Conn, v int) error {
 		k := c.KeepAlive()
 		change(&k, v)
 		return c.SetKeepAlive(k)
-	}
+	})
 }
 
 // runControl is Control of a RawConn.
@@ -356,26 +384,47 @@ func (r *vitroRaw) runControl(fd *netFD, f func(uintptr)) error {
 	defer r.release()
 	r.control.Lock()
 	defer r.control.Unlock()
+	s, err := r.optionSocket(fd)
+	if err != nil {
+		return err
+	}
+	if fd.vitro.conn != nil {
+		r.tell(s, fd.vitro.conn)
+	}
+	f(uintptr(s))
+	if fd.vitro.conn == nil && fd.vitro.udp == nil {
+		return nil // vitroControlled will do it
+	}
+	return r.takeOver(fd, s)
+}
+
+// optionSocket returns the socket of the kernel's that has the options.
+func (r *vitroRaw) optionSocket(fd *netFD) (int, error) {
+	if fd.sotype == syscall.SOCK_DGRAM {
+		k, err := fd.vitroKernel()
+		if err != nil {
+			return -1, err
+		}
+		if !r.asked {
+			r.get(fd, k.pfd.Sysfd, &r.known)
+		}
+		r.asked = true
+		return k.pfd.Sysfd, nil
+	}
 	if r.options < 0 {
 		s, err := sysSocket(fd.family, fd.sotype, 0)
 		if err != nil {
-			return err
+			return -1, err
 		}
 		r.options = s
-		r.known.get(s)
+		r.get(fd, s, &r.known)
 	}
-	if fd.vitro.conn != nil {
-		r.tell(fd.vitro.conn)
-	}
-	f(uintptr(r.options))
-	if fd.vitro.conn != nil {
-		return r.takeOver(fd.vitro.conn)
-	}
-	return nil
+	r.asked = true
+	return r.options, nil
 }
 
 // tell gives the socket of the options those that the methods of a TCPConn set.
-func (r *vitroRaw) tell(c *loopback.Conn) {
+func (r *vitroRaw) tell(s int, c *loopback.Conn) {
 	k := c.KeepAlive()
 	or := func(n, def int) int {
 		if n == 0 {
@@ -387,33 +436,35 @@ func (r *vitroRaw) tell(c *loopback.Conn) {
 		boolint(c.Status().NoDelay), boolint(k.On),
 		or(int(k.Idle/time.Second), 2*60*60), or(int(k.Interval/time.Second), 75), or(k.Count, 9),
 	} {
-		o := &vitroOptionNames[i]
-		if syscall.SetsockoptInt(r.options, o.level, o.name, v) == nil {
+		o := &vitroTCPOptions[i]
+		if syscall.SetsockoptInt(s, o.level, o.name, v) == nil {
 			r.known[i] = v
 		}
 	}
 }
 
-// takeOver sets for a connection what a program has set for the socket of the options.
-func (r *vitroRaw) takeOver(c *loopback.Conn) (err error) {
-	var now vitroOptions
-	now.get(r.options)
+// takeOver sets for a socket of ours what a program has set for the socket of the options.
+func (r *vitroRaw) takeOver(fd *netFD, s int) (err error) {
+	var now [12]int
+	r.get(fd, s, &now)
 	for i, v := range now {
 		if v == r.known[i] {
 			continue
 		}
 		r.known[i] = v
-		if e := vitroOptionNames[i].set(c, v); err == nil {
-			err = e
+		if set := fd.vitroOptions()[i].set; set != nil {
+			if e := set(fd, v); err == nil {
+				err = e
+			}
 		}
 	}
 	return err
 }
 
 // get asks the kernel for the values; those that a socket of the family does not have stay 0.
-func (o *vitroOptions) get(s int) {
-	for i := range o {
-		o[i], _ = syscall.GetsockoptInt(s, vitroOptionNames[i].level, vitroOptionNames[i].name)
+func (r *vitroRaw) get(fd *netFD, s int, values *[12]int) {
+	for i, o := range fd.vitroOptions() {
+		values[i], _ = syscall.GetsockoptInt(s, o.level, o.name)
 	}
 }
 
@@ -428,14 +479,10 @@ func (fd *netFD) vitroControl(ctx context.Context, laddr, raddr sockaddr, ctrl f
 	if err != nil {
 		return err
 	}
-	err = ctrl(ctx, fd.ctrlNetwork(), addr.String(), c)
-	if err != nil {
-		fd.vitro.raw.Load().close()
-	}
-	return err
+	return ctrl(ctx, fd.ctrlNetwork(), addr.String(), c)
 }
 
-// vitroControlled is called when there is a connection.
+// vitroControlled is called when there is a connection, or a socket of UDP.
 func (fd *netFD) vitroControlled() {
 	r := fd.vitro.raw.Load()
 	if r == nil {
@@ -443,7 +490,10 @@ func (fd *netFD) vitroControlled() {
 	}
 	r.control.Lock()
 	defer r.control.Unlock()
-	if r.options >= 0 {
-		_ = r.takeOver(fd.vitro.conn)
+	if !r.asked {
+		return
+	}
+	if s, err := r.optionSocket(fd); err == nil {
+		_ = r.takeOver(fd, s)
 	}
 }

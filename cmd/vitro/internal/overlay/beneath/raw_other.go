@@ -9,7 +9,9 @@ import (
 	"context"
 	"internal/poll"
 	loopback "net/internal"
+	"net/netip"
 	"syscall"
+	"time"
 )
 
 // vitroRaw is never made.
@@ -20,6 +22,19 @@ func (*vitroRaw) flush(*loopback.Conn) error                    { return nil }
 func (*vitroRaw) readLeft([]byte) (n int, some bool, err error) { return 0, false, nil }
 func (fd *netFD) vitroSyscallConn() (syscall.RawConn, error)    { return nil, errVitroNoFD }
 func (fd *netFD) vitroControlled()                              {}
+
+func (fd *netFD) vitroTellBuffer(bool, int)                  {}
+func (fd *netFD) vitroTooLong(int, netip.AddrPort) bool      { return false }
+func (fd *netFD) vitroPutOOB([]byte, *loopback.Datagram) int { return 0 }
+func vitroReadable(int, time.Duration) bool                  { return false }
+
+func (fd *netFD) vitroParseOOB([]byte, netip.AddrPort) (*loopback.Via, int, error) {
+	return nil, 0, nil
+}
+
+func (fd *netFD) vitroReceiveRaw([]byte, []byte) (loopback.Datagram, int, error) {
+	return loopback.Datagram{}, 0, errVitroNoFD
+}
 
 // vitroControl calls a function that sets options of a socket with one of the kernel's, which is
 // closed then: most such functions only want a file descriptor.
