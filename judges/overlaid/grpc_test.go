@@ -84,7 +84,7 @@ func talk(t *testing.T, address string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer c.Close() //nolint:errcheck // the test is over
+	defer c.Close()
 	for size := 1; size < 1<<20; size *= 31 {
 		b, got := bytes.Repeat([]byte{byte(size)}, size), new(wrapperspb.BytesValue)
 		if err := c.Invoke(t.Context(), "/Echo/Once", wrapperspb.Bytes(b), got); err != nil || !bytes.Equal(got.GetValue(), b) {

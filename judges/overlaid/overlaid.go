@@ -17,14 +17,14 @@ func Needs(t *testing.T) {
 	if err != nil {
 		t.Fatalf("nothing listens on 127.0.0.77: %v", err)
 	}
-	defer l.Close() //nolint:errcheck // it was for the question alone
+	defer l.Close()
 	tl, ok := l.(*net.TCPListener)
 	if !ok {
 		t.Fatalf("a listener is a %T", l)
 	}
 	f, err := tl.File()
 	if err == nil {
-		f.Close() //nolint:errcheck,gosec // as above
+		f.Close()
 		t.Skip("this binary has the kernel beneath package net; `make overlaid` builds it with vitro there")
 	}
 	if !errors.Is(err, errors.ErrUnsupported) {

@@ -34,7 +34,7 @@ func pool(t *testing.T) {
 			return new(net.Dialer).DialContext(ctx, network, address)
 		},
 	})
-	defer c.Close() //nolint:errcheck // the test is over
+	defer c.Close()
 	for range 10 {
 		if err := c.Incr(t.Context(), "counter").Err(); err != nil {
 			t.Fatal(err)

@@ -58,11 +58,11 @@ type Listener = host.Listener
 // UDP is a UDP socket of a Net.
 type UDP = host.UDP
 
-// Datagram is what a UDP says of one, and Via what one has instead of what its socket has.
-type (
-	Datagram = stack.Datagram
-	Via      = stack.Via
-)
+// Datagram is what a UDP says of one.
+type Datagram = stack.Datagram
+
+// Via is what a datagram has instead of what its socket has.
+type Via = stack.Via
 
 // KeepAlive is that of a Conn.
 type KeepAlive = host.KeepAlive
