@@ -64,7 +64,8 @@ func TestQUIC(t *testing.T) {
 
 func streams(t *testing.T, listen, dial string, bubble bool) {
 	cert, roots := certificate(t)
-	l, err := quic.ListenAddr(listen, &tls.Config{Certificates: []tls.Certificate{cert}, NextProtos: []string{"echo"}}, nil)
+	l, err := quic.ListenAddr(listen, &tls.Config{Certificates: []tls.Certificate{cert}, NextProtos: []string{"echo"}},
+		&quic.Config{MaxIdleTimeout: 5 * time.Second}) // for where the link loses that the client has gone
 	if err != nil {
 		t.Fatal(err)
 	}
