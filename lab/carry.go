@@ -29,8 +29,8 @@ func (n *Net) send(x *node, packets []wire.Packet) {
 	n.arm()
 }
 
-// copied returns a copy, in memory that is got for some dozens of packets at once: the record lets go
-// of them in the order in which they were sent.
+// copied returns a copy, in memory that is got for some dozens of packets at once: the record, which has
+// the last of them, lets go of them in the order in which they were sent.
 func (n *Net) copied(b []byte) []byte {
 	const some = 64 << 10
 	if cap(n.octets)-len(n.octets) < len(b) {
@@ -53,6 +53,7 @@ func (n *Net) packet() *Packet {
 
 // hand lets a node send a packet, which is its own from now on. made: the stack of the node has
 // made it. origin is the packet as it came to the node, if it passes it on; nil: that is not known.
+// What is to be sent later is a reset that somebody between the ends makes up.
 func (n *Net) hand(now tcp.Time, x *node, b []byte, made bool, origin *Packet) {
 	n.turn++
 	p := n.packet()
@@ -62,14 +63,16 @@ func (n *Net) hand(now tcp.Time, x *node, b []byte, made bool, origin *Packet) {
 	if !p.own && origin == nil {
 		p.origin = x.passedOn(p)
 	}
-	if p.IsTCP {
-		p.SenderState = x.states[p.Flow]
-		p.Again = x.sentBefore(p)
-		if p.origin != nil {
-			p.SenderState = p.origin.SenderState
-		}
+	switch {
+	case !p.IsTCP:
+	case p.origin != nil:
+		p.SenderState, p.Again = p.origin.SenderState, p.origin.Again
+	case p.own:
+		p.SenderState, p.Again = x.states[p.Flow], x.sentBefore(p)
 	}
-	n.record.sent(p)
+	if p.forged = now > n.now(); !p.forged {
+		n.record.sent(p)
+	}
 	n.pending = append(n.pending, p)
 	n.soon = min(n.soon, n.soonest(p))
 }
@@ -206,6 +209,9 @@ func (n *Net) depart(at tcp.Time) {
 // launch decides what becomes of a packet.
 func (n *Net) launch(now tcp.Time, p *Packet) {
 	p.Sent = n.time(p.at)
+	if p.forged {
+		n.record.sent(p)
+	}
 	p.to = n.next(p.from, p.ip.Dst.Netip())
 	if p.to == nil {
 		p.befalls("no host has the address")

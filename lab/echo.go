@@ -49,6 +49,16 @@ func (b *nat) echo(now tcp.Time, ip *wire.IP, inside bool) bool {
 	return true
 }
 
+// echoFlow names an echo request or reply as sockets with its identifier for their ports.
+func echoFlow(ip *wire.IP) (flow wire.Flow, ok bool) {
+	var msg wire.ICMPMessage
+	if ip.Packet == nil || wire.ParseICMP(ip, &msg) != wire.FaultNone {
+		return flow, false
+	}
+	flow = wire.Flow{Local: ip.Src, Remote: ip.Dst, LocalPort: msg.ID, RemotePort: msg.ID}
+	return flow, msg.Kind == wire.ICMPEchoRequest || msg.Kind == wire.ICMPEchoReply
+}
+
 // sumICMP computes the checksums of a packet with an ICMP message behind head octets anew.
 func sumICMP(b []byte, head int) {
 	h := wire.ICMP(b[head:])

@@ -83,6 +83,11 @@ func (c *Cut) note(s *story, what string) {
 		if c.severs(x, peer) {
 			s.add(event{at: c.net.now(), kind: eventNote, end: ladder.Peer(i), text: x.name + ": " + what + peer.name})
 		}
+		for _, v := range s.via {
+			if c.parts(x, v) || c.parts(v, x) {
+				s.add(event{at: c.net.now(), kind: eventNote, end: ladder.Peer(i), text: x.name + ": " + what + v.name})
+			}
+		}
 	}
 }
 
@@ -114,8 +119,12 @@ func (n *Net) isCut(p *Packet) bool {
 
 // last returns the host that a packet is to get to.
 func (n *Net) last(p *Packet) *node {
-	if p.IsTCP || p.IsUDP {
-		if end, _ := n.follow(p.from, p.Flow, p.ip.Proto); end != nil {
+	flow, ok := p.Flow, p.IsTCP || p.IsUDP
+	if !ok {
+		flow, ok = echoFlow(&p.ip)
+	}
+	if ok {
+		if end, _ := n.follow(p.from, flow, p.ip.Proto); end != nil {
 			return end
 		}
 	}

@@ -12,7 +12,8 @@ import (
 
 // NAT is a box that gives the hosts behind it one address. For each of their sockets it has a port of
 // its own, the same to whomever they talk (RFC 4787 section 4.1), and lets in what comes from those
-// to whom they have sent. It has no other filter, and forgets nothing by itself unless told to.
+// to whom they have sent. It has no other filter, and forgets nothing by itself unless told to, or
+// for want of ports. It passes no fragments, and hosts behind it do not reach each other by its address.
 type NAT struct {
 	net  *Net
 	node *node
@@ -75,7 +76,7 @@ func (t *NAT) Forget() {
 	t.net.lock()
 	defer t.net.mu.Unlock()
 	t.node.nat.forget()
-	t.net.record.noteAll(t.node, "forgets all")
+	t.net.record.note(t.node, "forgets all")
 }
 
 // Rebind gives each socket behind the NAT another port, from now on.
@@ -86,9 +87,9 @@ func (t *NAT) Rebind() {
 	list := b.mappings()
 	clear(b.inward)
 	for _, m := range list {
-		b.assign(m)
+		b.assign(t.net.now(), m)
 	}
-	t.net.record.noteAll(t.node, "gives each socket another port")
+	t.net.record.note(t.node, "gives each socket another port")
 }
 
 // Timeout has the NAT forget a socket that has not been used for d, either way; 0, as at first: never.
@@ -123,22 +124,60 @@ func (b *nat) mappings() []*mapping {
 	return list
 }
 
-// assign gives a mapping a port that is free.
-func (b *nat) assign(m *mapping) {
+// assign gives a mapping a port that is free. Where none is, the one that has not been used for longest
+// is forgotten.
+func (b *nat) assign(now tcp.Time, m *mapping) {
 	addr := b.node.addr4
 	if m.inside.at.Addr().Is6() {
 		addr = b.node.addr6
 	}
-	for {
+	const ports = 1<<16 - firstNATPort
+	for tries := 0; ; tries++ {
 		m.outside = socket{m.inside.proto, netip.AddrPortFrom(addr, b.next)}
 		if b.next++; b.next == 0 {
 			b.next = firstNATPort
+			b.forgetStale(now)
 		}
 		if b.inward[m.outside] == nil {
 			break
 		}
+		if tries >= ports {
+			b.forgetOldest(m.outside)
+		}
 	}
 	b.inward[m.outside] = m
+}
+
+// remove forgets a mapping.
+func (b *nat) remove(m *mapping) {
+	delete(b.inward, m.outside)
+	if b.outward[m.inside] == m {
+		delete(b.outward, m.inside)
+	}
+}
+
+// forgetStale makes room: nobody can tell that what is stale is gone.
+func (b *nat) forgetStale(now tcp.Time) {
+	for _, m := range b.inward {
+		if b.stale(now, m) {
+			b.remove(m)
+		}
+	}
+}
+
+// forgetOldest forgets, of the mappings that have a port as like has one, the one that has not been used for longest.
+func (b *nat) forgetOldest(like socket) {
+	var oldest *mapping
+	for at, m := range b.inward {
+		if at.proto != like.proto || at.at.Addr() != like.at.Addr() {
+			continue
+		}
+		if oldest == nil || m.used < oldest.used || m.used == oldest.used && at.at.Port() < oldest.outside.at.Port() {
+			oldest = m
+		}
+	}
+	b.remove(oldest)
+	b.next = oldest.outside.at.Port()
 }
 
 // stale reports whether a mapping has been forgotten.
@@ -158,7 +197,8 @@ func (b *nat) translate(now tcp.Time, p *Packet) {
 	var ok bool
 	switch {
 	case ip.Proto == wire.ProtoICMP || ip.Proto == wire.ProtoICMPv6:
-		ok = b.echo(now, &ip, b.inside[p.from]) || b.inwardError(now, &ip)
+		inside := b.inside[p.from]
+		ok = b.echo(now, &ip, inside) || inside && b.outwardError(now, &ip) || b.inwardError(now, &ip)
 	case ip.Proto != wire.ProtoTCP && ip.Proto != wire.ProtoUDP || len(ip.Payload) < 8:
 	case b.inside[p.from]:
 		ok = b.goOut(now, &ip)
@@ -211,10 +251,10 @@ func (b *nat) outside(now tcp.Time, from socket) *mapping {
 	m := b.outward[from]
 	if m == nil || b.stale(now, m) {
 		if m != nil {
-			delete(b.inward, m.outside)
+			b.remove(m)
 		}
-		m = &mapping{inside: from, peers: map[netip.AddrPort]bool{}}
-		b.assign(m)
+		m = &mapping{inside: from, peers: map[netip.AddrPort]bool{}, used: now}
+		b.assign(now, m)
 		b.outward[from] = m
 	}
 	return m
@@ -239,33 +279,63 @@ func (b *nat) comeIn(now tcp.Time, ip *wire.IP) bool {
 }
 
 // inwardError passes on an ICMP error about what the NAT has sent, with the packet that it quotes as
-// the host inside has sent it (RFC 5508 section 4).
+// the host inside has sent it (RFC 5508 section 4.2).
 func (b *nat) inwardError(now tcp.Time, ip *wire.IP) bool {
-	var msg wire.ICMPMessage
-	if wire.ParseICMP(ip, &msg) != wire.FaultNone || !msg.Kind.IsError() {
-		return false
-	}
-	var inner wire.IP
-	quoted := msg.Body
-	if fault := wire.ParseIP(padded(quoted), &inner); fault != wire.FaultNone || len(inner.Payload) < 8 {
+	inner, quoted := quotedBy(ip)
+	if inner == nil {
 		return false
 	}
 	head := inner.HeaderLen + nameAt(inner.Proto)
-	if len(quoted) < head+2 {
-		return false
-	}
 	m := b.inward[socket{inner.Proto, netip.AddrPortFrom(inner.Src.Netip(), binary.BigEndian.Uint16(inner.Packet[head:]))}]
-	if m == nil || b.stale(now, m) {
+	if m == nil || b.stale(now, m) || len(quoted) < head+2 {
 		return false
 	}
 	binary.BigEndian.PutUint16(quoted[head:], m.inside.at.Port())
-	setAddr(quoted, true, m.inside.at.Addr())
-	if !ip.V6 {
-		wire.IPv4(quoted).UpdateChecksum()
-	}
+	requote(ip, quoted, true, m.inside.at.Addr())
 	setAddr(ip.Packet, false, m.inside.at.Addr())
 	sumICMP(ip.Packet, ip.HeaderLen)
 	return true
+}
+
+// outwardError passes on an ICMP error from inside about what the NAT has passed in, as its own and with the
+// packet that it quotes as it came from outside (RFC 5508 section 4.3).
+func (b *nat) outwardError(now tcp.Time, ip *wire.IP) bool {
+	inner, quoted := quotedBy(ip)
+	if inner == nil || inner.Proto != wire.ProtoTCP && inner.Proto != wire.ProtoUDP {
+		return false
+	}
+	at := inner.HeaderLen + 2 // the destination port
+	m := b.outward[socket{inner.Proto, netip.AddrPortFrom(inner.Dst.Netip(), binary.BigEndian.Uint16(inner.Packet[at:]))}]
+	if m == nil || b.stale(now, m) || len(quoted) < at+2 {
+		return false
+	}
+	binary.BigEndian.PutUint16(quoted[at:], m.outside.at.Port())
+	requote(ip, quoted, false, m.outside.at.Addr())
+	setAddr(ip.Packet, true, m.outside.at.Addr())
+	sumICMP(ip.Packet, ip.HeaderLen)
+	return true
+}
+
+// quotedBy returns the packet that an ICMP error is about, as far as it is quoted, and where in the
+// error that stands; nil: it is none.
+func quotedBy(ip *wire.IP) (inner *wire.IP, quoted []byte) {
+	var msg wire.ICMPMessage
+	if wire.ParseICMP(ip, &msg) != wire.FaultNone || !msg.Kind.IsError() {
+		return nil, nil
+	}
+	inner = new(wire.IP)
+	if fault := wire.ParseIP(padded(msg.Body), inner); fault != wire.FaultNone || len(inner.Payload) < 8 {
+		return nil, nil
+	}
+	return inner, msg.Body
+}
+
+// requote puts another address into the quoted packet of an error.
+func requote(ip *wire.IP, quoted []byte, src bool, to netip.Addr) {
+	setAddr(quoted, src, to)
+	if !ip.V6 {
+		wire.IPv4(quoted).UpdateChecksum()
+	}
 }
 
 // padded returns a quoted packet with as many zeros as its header says that there were octets.

@@ -23,6 +23,7 @@ type node struct {
 	host         *Host // nil: a NAT
 	nat          *nat
 	router       bool // it passes on what is for others
+	apart        bool // behind a router or a NAT, or a router
 
 	receive func([]wire.Packet)
 	batch   []wire.Packet // room for what it gets
@@ -66,7 +67,7 @@ func (n *Net) add(name string) *node {
 // passes reports whether others are reached over the node.
 func (x *node) passes() bool { return x.router || x.nat != nil }
 
-// sentBefore reports whether something of a segment has been sent before, and notes that it has.
+// sentBefore reports whether something of a segment has been sent before by who has made it, and notes that it has.
 func (x *node) sentBefore(p *Packet) bool {
 	if p.Segment.Len() == 0 || p.Segment.Flags&wire.RST != 0 {
 		return false
@@ -132,10 +133,19 @@ func (n *Net) next(x *node, dst netip.Addr) *node {
 	return y
 }
 
-// rejoined forgets all routes: there is a node or a link more.
+// rejoined forgets all routes: there is a node or a link more. All that are not apart reach each other
+// directly: hosts, and what NATs have outside, that are not behind a router or a NAT.
 func (n *Net) rejoined() {
 	for _, x := range n.nodes {
 		clear(x.routes)
+		x.apart = x.router
+	}
+	for ends := range n.links {
+		for i, x := range ends {
+			if y := ends[1-i]; y.router || y.nat != nil && y.nat.inside[x] {
+				x.apart = true
+			}
+		}
 	}
 }
 
@@ -175,20 +185,7 @@ func (n *Net) joined(x, y *node) bool {
 	}
 	_, ok := n.links[[2]*node{x, y}]
 	_, back := n.links[[2]*node{y, x}]
-	return ok || back || n.common(x) && n.common(y)
-}
-
-// common reports whether x is one of those that all reach each other directly: hosts, and what NATs
-// have outside, that are not behind a router or a NAT.
-func (n *Net) common(x *node) bool {
-	for ends := range n.links {
-		for i, end := range ends {
-			if y := ends[1-i]; end == x && (y.router || y.nat != nil && y.nat.inside[x]) {
-				return false
-			}
-		}
-	}
-	return !x.router
+	return ok || back || !x.apart && !y.apart
 }
 
 // gateway is who tells of what cannot be delivered, where no router does.
@@ -219,11 +216,15 @@ func (n *Net) tell(now tcp.Time, p *Packet, m *wire.ICMPMessage) {
 	if p.ip.V6 {
 		src = gateway6
 	}
-	m.Body = p.Bytes
+	sent := p
+	if p.from.nat != nil && p.origin != nil {
+		sent = p.origin // whoever sent it to the NAT knows it as that
+	}
+	m.Body = sent.Bytes
 	from := wire.AddrFrom(src)
 	b := make([]byte, wire.ICMPLen(from, m))
-	wire.PutICMP(b, from, p.ip.Src, 0, 0, m)
-	to := n.at(p.ip.Src.Netip())
+	wire.PutICMP(b, from, sent.ip.Src, 0, 0, m)
+	to := n.at(sent.ip.Src.Netip())
 	if to == nil {
 		return
 	}

@@ -32,6 +32,7 @@ type Packet struct {
 	SenderState, ReceiverState tcp.State
 
 	own      bool // From is where it was made: it is not passed on
+	forged   bool // a reset that somebody between the ends has made up
 	from, to *node
 	ip       wire.IP
 	at       tcp.Time // Sent
@@ -79,6 +80,18 @@ func (p *Packet) befell() string {
 		why = append(slices.Clone(q.why), why...)
 	}
 	return strings.Join(why, "; ")
+}
+
+// noText stands for the text of a segment of which a ladder shows the length alone.
+var noText [1 << 16]byte
+
+// event returns what a ladder shows of the packet, without its octets, which would be kept as long.
+func (p *Packet) event(at tcp.Time, kind eventKind, end ladder.Peer) event {
+	first := p.first()
+	e := event{at: at, kind: kind, end: end, id: first.turn, seg: first.Segment, text: p.befell()}
+	e.seg.Text = noText[:first.Segment.TextLen()]
+	e.seg.Options.FastOpen = slices.Clone(e.seg.Options.FastOpen)
+	return e
 }
 
 // isFor reports whether x is where the packet is to get.

@@ -17,7 +17,8 @@ const (
 	maxStories  = 256      // connections
 	maxFirst    = 40       // events of each, the first
 	maxEvents   = 120      // and the last
-	maxCaptured = 16 << 20 // octets of packets, the last
+	maxCaptured = 16 << 20 // octets of packets, the last, and of what is known of them
+	perPacket   = 600      // octets of that
 )
 
 // record is what has happened, the last of it. All of it is under the Net's lock.
@@ -36,6 +37,7 @@ type story struct {
 	flow    wire.Flow   // as A sees it
 	also    []wire.Flow // what NATs have made of it
 	ends    [2]*node    // A has dialed
+	via     []*node     // routers and NATs between them
 	first   []event
 	missing int          // events between first and ring
 	states  [2]tcp.State // after them
@@ -63,13 +65,14 @@ const (
 )
 
 type event struct {
-	at     tcp.Time
-	kind   eventKind
-	end    ladder.Peer
-	packet *Packet
-	state  tcp.State
-	rule   tcp.Rule
-	text   string
+	at    tcp.Time
+	kind  eventKind
+	end   ladder.Peer
+	id    uint64 // of the packet, as it left who made it
+	seg   wire.Segment
+	state tcp.State
+	rule  tcp.Rule
+	text  string
 }
 
 func (r *record) init(n *Net) {
@@ -155,12 +158,15 @@ func (r *record) sent(p *Packet) {
 	case p.origin != nil:
 		if p.story, p.end = p.origin.story, p.origin.end; p.story != nil {
 			r.alias(p.story, p.end, p.Flow)
+			if !slices.Contains(p.story.via, p.from) {
+				p.story.via = append(p.story.via, p.from)
+			}
 		}
-	case p.from.passes() && !p.own:
+	case p.from.passes() && !p.own && !p.forged:
 	default:
 		begins := p.Segment.Flags&(wire.SYN|wire.ACK) == wire.SYN
 		if p.story, p.end = r.story(p.from, p.Flow, begins); p.story != nil {
-			p.story.add(event{at: p.at, kind: eventDepart, end: p.end, packet: p})
+			p.story.add(p.event(p.at, eventDepart, p.end))
 		}
 	}
 }
@@ -169,8 +175,8 @@ func (r *record) sent(p *Packet) {
 func (r *record) depart(p *Packet) {
 	r.departed++
 	r.packets = append(r.packets, p)
-	for r.octets += len(p.Bytes); r.octets > maxCaptured; r.packets = r.packets[1:] {
-		r.octets -= len(r.packets[0].Bytes)
+	for r.octets += len(p.Bytes) + perPacket; r.octets > maxCaptured; r.packets = r.packets[1:] {
+		r.octets -= len(r.packets[0].Bytes) + perPacket
 		r.packets[0] = nil
 	}
 }
@@ -178,7 +184,7 @@ func (r *record) depart(p *Packet) {
 // arrive notes that a packet is where its last link leads to.
 func (r *record) arrive(p *Packet) {
 	if p.story != nil && p.isFor(p.to) {
-		p.story.add(event{at: r.net.now(), kind: eventArrive, end: p.end.Other(), packet: p})
+		p.story.add(p.event(r.net.now(), eventArrive, p.end.Other()))
 	}
 }
 
@@ -187,28 +193,20 @@ func (r *record) lost(at tcp.Time, p *Packet) {
 	r.lostAny++
 	if p.story != nil {
 		p.story.trouble++
-		p.story.add(event{at: max(at, p.story.last), kind: eventLost, end: p.end, packet: p})
+		p.story.add(p.event(max(at, p.story.last), eventLost, p.end))
 	}
 }
 
-// note notes what befalls a host, for all its connections.
+// note notes what befalls a host, a router or a NAT, for all connections that it has or passes on.
 func (r *record) note(x *node, text string) {
 	now := r.net.now()
 	for _, s := range r.stories {
+		if slices.Contains(s.via, x) {
+			s.add(event{at: now, kind: eventNote, end: ladder.A, text: x.name + ": " + text})
+		}
 		for i, end := range s.ends {
 			if end == x {
 				s.add(event{at: now, kind: eventNote, end: ladder.Peer(i), text: x.name + ": " + text})
-			}
-		}
-	}
-}
-
-// noteAll notes what befalls a NAT, for all connections of those behind it.
-func (r *record) noteAll(nat *node, text string) {
-	for _, s := range r.stories {
-		for i, end := range s.ends {
-			if nat.nat.inside[end] {
-				s.add(event{at: r.net.now(), kind: eventNote, end: ladder.Peer(i), text: nat.name + ": " + text})
 			}
 		}
 	}
@@ -305,12 +303,12 @@ func (n *Net) Ladder(a, b string) string {
 // teller makes a ladder of events.
 type teller struct {
 	*ladder.Recorder
-	ids map[*Packet]ladder.ID
+	ids map[uint64]ladder.ID
 }
 
 // ladder prints the story.
 func (s *story) ladder(o ladder.PrintOptions) string {
-	t := teller{ladder.NewRecorder(tcp.Closed, tcp.Closed), map[*Packet]ladder.ID{}}
+	t := teller{ladder.NewRecorder(tcp.Closed, tcp.Closed), map[uint64]ladder.ID{}}
 	t.Peers = [2]string{s.ends[0].name, s.ends[1].name}
 	for i := range s.first {
 		t.tell(&s.first[i])
@@ -339,22 +337,21 @@ func (t *teller) tell(e *event) {
 	case eventState:
 		t.State(at, e.end, e.state, e.rule)
 	case eventDepart:
-		t.ids[e.packet] = t.Depart(at, e.end, &e.packet.Segment)
+		t.ids[e.id] = t.Depart(at, e.end, &e.seg)
 	case eventArrive:
-		first := e.packet.first()
-		id, ok := t.ids[first]
+		id, ok := t.ids[e.id]
 		if !ok { // its departure is left out
-			id = t.Earlier(e.end.Other(), &first.Segment)
-			t.ids[first] = id
+			id = t.Earlier(e.end.Other(), &e.seg)
+			t.ids[e.id] = id
 		}
 		t.Arrive(at, id)
-		if why := e.packet.befell(); why != "" {
-			t.Note(at, e.end, why)
+		if e.text != "" {
+			t.Note(at, e.end, e.text)
 		}
 	case eventLost:
-		if id, ok := t.ids[e.packet.first()]; ok {
+		if id, ok := t.ids[e.id]; ok {
 			t.Lost(at, id)
-			t.Note(at, e.end, e.packet.befell())
+			t.Note(at, e.end, e.text)
 		}
 	case eventRule:
 		t.Rule(at, e.end, e.rule)
