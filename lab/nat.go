@@ -28,6 +28,7 @@ type nat struct {
 	next    uint16
 	outward map[socket]*mapping
 	inward  map[socket]*mapping // by protocol and the NAT's port
+	inUse   map[kind]int        // of inward
 }
 
 type socket struct {
@@ -42,7 +43,10 @@ type mapping struct {
 	used    tcp.Time
 }
 
-const firstNATPort = 20000
+const (
+	firstNATPort = 20000
+	allNATPorts  = 1<<16 - firstNATPort
+)
 
 // NAT makes a NAT with hosts behind it, which reach all others by it alone; those do not reach them,
 // but answer. Each is joined with it by a link like [Net.Default], or as [Net.Link] says.
@@ -86,6 +90,7 @@ func (t *NAT) Rebind() {
 	b := t.node.nat
 	list := b.mappings()
 	clear(b.inward)
+	clear(b.inUse)
 	for _, m := range list {
 		b.assign(t.net.now(), m)
 	}
@@ -111,7 +116,7 @@ func (t *NAT) DropUnknown(on bool) {
 }
 
 func (b *nat) forget() {
-	b.outward, b.inward = map[socket]*mapping{}, map[socket]*mapping{}
+	b.outward, b.inward, b.inUse = map[socket]*mapping{}, map[socket]*mapping{}, map[kind]int{}
 }
 
 // mappings lists all, in the order of their ports.
@@ -124,16 +129,17 @@ func (b *nat) mappings() []*mapping {
 	return list
 }
 
-// assign gives a mapping a port that is free. Where none is, the one that has not been used for longest
-// is forgotten.
+// assign gives a mapping the next port that is free. Where none is, another is forgotten.
 func (b *nat) assign(now tcp.Time, m *mapping) {
-	addr := b.node.addr4
+	m.outside = socket{m.inside.proto, netip.AddrPortFrom(b.node.addr4, b.next)}
 	if m.inside.at.Addr().Is6() {
-		addr = b.node.addr6
+		m.outside.at = netip.AddrPortFrom(b.node.addr6, b.next)
 	}
-	const ports = 1<<16 - firstNATPort
-	for tries := 0; ; tries++ {
-		m.outside = socket{m.inside.proto, netip.AddrPortFrom(addr, b.next)}
+	if b.inUse[m.outside.kind()] == allNATPorts {
+		b.forgetOne(m.outside)
+	}
+	for {
+		m.outside.at = netip.AddrPortFrom(m.outside.at.Addr(), b.next)
 		if b.next++; b.next == 0 {
 			b.next = firstNATPort
 			b.forgetStale(now)
@@ -141,16 +147,25 @@ func (b *nat) assign(now tcp.Time, m *mapping) {
 		if b.inward[m.outside] == nil {
 			break
 		}
-		if tries >= ports {
-			b.forgetOldest(m.outside)
-		}
 	}
 	b.inward[m.outside] = m
+	b.inUse[m.outside.kind()]++
 }
+
+// kind is a protocol and a family, which have ports of their own.
+type kind struct {
+	proto uint8
+	v6    bool
+}
+
+func (s socket) kind() kind { return kind{s.proto, s.at.Addr().Is6()} }
 
 // remove forgets a mapping.
 func (b *nat) remove(m *mapping) {
-	delete(b.inward, m.outside)
+	if b.inward[m.outside] == m {
+		delete(b.inward, m.outside)
+		b.inUse[m.outside.kind()]--
+	}
 	if b.outward[m.inside] == m {
 		delete(b.outward, m.inside)
 	}
@@ -165,19 +180,23 @@ func (b *nat) forgetStale(now tcp.Time) {
 	}
 }
 
-// forgetOldest forgets, of the mappings that have a port as like has one, the one that has not been used for longest.
-func (b *nat) forgetOldest(like socket) {
-	var oldest *mapping
-	for at, m := range b.inward {
-		if at.proto != like.proto || at.at.Addr() != like.at.Addr() {
-			continue
+// forgetOne forgets, of some whose ports have been given away for longest, the one that has not been used
+// for longest. Its port is the next. All ports of that kind are in use.
+func (b *nat) forgetOne(at socket) {
+	const some = 64
+	var idle *mapping
+	port := b.next
+	for range some {
+		at.at = netip.AddrPortFrom(at.at.Addr(), port)
+		if m := b.inward[at]; idle == nil || m.used < idle.used {
+			idle = m
 		}
-		if oldest == nil || m.used < oldest.used || m.used == oldest.used && at.at.Port() < oldest.outside.at.Port() {
-			oldest = m
+		if port++; port == 0 {
+			port = firstNATPort
 		}
 	}
-	b.remove(oldest)
-	b.next = oldest.outside.at.Port()
+	b.remove(idle)
+	b.next = idle.outside.at.Port()
 }
 
 // stale reports whether a mapping has been forgotten.
