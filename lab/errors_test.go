@@ -107,7 +107,7 @@ func TestAgainBehind(t *testing.T) {
 				build(n)
 				links := linksBetween[name]
 				last := links[len(links)-1]
-				again := n.Rule(lab.Again.On(last[0], last[1]).Delay(0))
+				again := n.Rule(lab.Again.From("client").On(last[0], last[1]).Delay(0))
 				c, s := connect(t, client, server)
 				n.Rule(lab.First(1, lab.Text.From("client")).Drop())
 				c.Write([]byte("1"))

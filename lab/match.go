@@ -132,9 +132,9 @@ func (m Match) of(hosts ...string) Match {
 	return m
 }
 
-// From picks what a host sends.
+// From picks what a host has made, on a link further on too: see On. What a NAT passes on it has not made.
 func (m Match) From(host string) Match {
-	return m.of(host).and("from "+host, func(p *Packet) bool { return p.From == host })
+	return m.of(host).and("from "+host, func(p *Packet) bool { return p.first().From == host })
 }
 
 // To picks what is sent to an address of a host, or over a link to it.
