@@ -3,6 +3,7 @@ package lab
 import (
 	"flag"
 	"fmt"
+	"runtime"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -145,6 +146,9 @@ func (n *Net) end() {
 // the process because of them.
 func (n *Net) left() {
 	time.Sleep(time.Nanosecond) // who wakes at this instant is asleep again, or gone
+	if runtime.NumGoroutine() <= n.goroutines {
+		return // to look at all stacks takes longer than a test
+	}
 	if text := waiting(stacks()); text != "" {
 		n.tb.Errorf("lab: %v after the end of the test, with all hosts closed, goroutines are left, of which its bubble dies.\n%s", grace, text)
 	}

@@ -3,6 +3,7 @@ package lab
 import (
 	"math/rand/v2"
 	"net/netip"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -40,6 +41,7 @@ type Net struct {
 	carrying     bool
 	closed       bool
 	record       record
+	goroutines   int // of the process, as the Net was made
 	reported     atomic.Bool
 	watchdog     *dog
 }
@@ -52,7 +54,7 @@ func newNet(tb testing.TB, c config, seed uint64, watchdog *dog) *Net {
 	n.ended, n.timer = make(chan struct{}), time.NewTimer(0)
 	n.armed = n.now()
 	n.record.init(n)
-	n.watchdog = watchdog
+	n.watchdog, n.goroutines = watchdog, runtime.NumGoroutine()
 	go n.carry()
 	return n
 }
