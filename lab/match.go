@@ -2,6 +2,7 @@ package lab
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/vitro-net/vitro/tcp"
@@ -88,7 +89,23 @@ func Nth(n int, m Match) Match { return m.counted("Nth", fmt.Sprintf("number %d"
 
 // Every picks each nth of what m matches: n, 2n, 3n and so on. Every(1) picks all.
 func Every(n int, m Match) Match {
-	return m.counted("Every", fmt.Sprintf("each %dth", n), pickEvery, n)
+	return m.counted("Every", "each "+ordinal(n), pickEvery, n)
+}
+
+// ordinal writes a number as one says which of several it is.
+func ordinal(n int) string {
+	end := "th"
+	if n/10%10 != 1 {
+		switch n % 10 {
+		case 1:
+			end = "st"
+		case 2:
+			end = "nd"
+		case 3:
+			end = "rd"
+		}
+	}
+	return strconv.Itoa(n) + end
 }
 
 // After picks all of what m matches but the first n. After(0) picks all.
@@ -185,12 +202,16 @@ func names(states []tcp.State) string {
 	return strings.Join(list, " or ")
 }
 
-// If picks what f says, which is called under a lock of the Net, and must not call it.
+// If picks what f says, which is called under a lock of the Net, and must not call it; on a goroutine of its own,
+// so that a Fatal or FailNow in it fails the test, but does not end it, and the packet is not picked.
 func (m Match) If(f func(*Packet) bool) Match {
 	if f == nil {
 		m = m.wrong("If without a function")
 	}
-	m = m.and("if", f)
+	m = m.and("if", func(p *Packet) (yes bool) {
+		apart(func() { yes = f(p) })
+		return yes
+	})
 	m.prompt = true // f may look at the clock
 	return m
 }

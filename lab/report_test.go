@@ -329,7 +329,7 @@ func TestReportHasDatagrams(t *testing.T) {
 		t.Errorf("of 31 datagrams that something befell the report has %d, or does not say so:\n%s", len(list), out)
 	}
 	for _, want := range []string{
-		`59\.\d+s  server > client  10\.0\.0\.1:9 > 10\.0\.0\.2:\d+  UDP, 14 octets: dropped by rule: each 2th UDP from server`,
+		`59\.\d+s  server > client  10\.0\.0\.1:9 > 10\.0\.0\.2:\d+  UDP, 14 octets: dropped by rule: each 2nd UDP from server`,
 		`58s  client > server  10\.0\.0\.2:\d+ > 10\.0\.0\.1:9  UDP, 13 octets: delayed by 3ms by rule: number 59 UDP from client`,
 	} {
 		if !regexp.MustCompile(want).MatchString(strings.Join(list, "\n")) {

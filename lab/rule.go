@@ -11,7 +11,8 @@ import (
 	"github.com/vitro-net/vitro/wire"
 )
 
-// Verdict is what a rule does to a packet, beside what the link does. The zero Verdict lets it pass.
+// Verdict is what a rule does to a packet, beside what the link does. The zero Verdict lets it pass. One with a
+// negative Delay or Copies fails the test, and lets it pass.
 type Verdict struct {
 	Drop    bool          // it is lost
 	Delay   time.Duration // how much longer it is on its way: what departs later overtakes it
@@ -63,13 +64,29 @@ func (m Match) always(what string, v Verdict) Rule {
 }
 
 // Do asks f what is to become of what is picked. It is called under a lock of the Net, and must not
-// call it.
+// call it; on a goroutine of its own, so that a Fatal or FailNow in it fails the test, but does not end it, and
+// the packet passes.
 func (m Match) Do(f func(*Packet) Verdict) Rule {
 	if f == nil {
 		m = m.wrong("Do without a function")
 	}
 	m.prompt = true // f may look at the clock
-	return Rule{m, "treated", f}
+	return Rule{m, "treated", func(p *Packet) (v Verdict) {
+		apart(func() { v = f(p) })
+		return v
+	}}
+}
+
+// apart calls a function of the user's, and waits until it has ended, however it does. Of the goroutines that
+// ask the rules each holds the Net's lock, and some hold that of a host: runtime.Goexit, which a Fatal calls,
+// must not end one of them.
+func apart(f func()) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		f()
+	}()
+	<-done
 }
 
 // String says what the rule does, to what.
@@ -124,7 +141,8 @@ func (n *Net) Rule(rules ...Rule) *Applied {
 	return a
 }
 
-// Hits returns how many packets the rule has picked.
+// Hits returns how many packets the rule has picked. A packet is asked for as it departs, which is a nanosecond
+// after it is sent: right after a Write, at the same instant, Hits does not count what that has sent.
 func (a *Applied) Hits() int {
 	a.net.lock()
 	defer a.net.mu.Unlock()
@@ -152,6 +170,10 @@ func (n *Net) judge(now tcp.Time, p *Packet, f *sim.Fate) {
 		}
 		a.hits++
 		v := a.rule.do(p)
+		if v.Delay < 0 || v.Copies < 0 {
+			n.tb.Errorf("lab: a rule's Verdict has a Delay of %v and Copies of %d: %v", v.Delay, v.Copies, a.rule)
+			continue
+		}
 		if v == (Verdict{}) {
 			continue
 		}

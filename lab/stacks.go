@@ -151,7 +151,7 @@ func hung(dump, bubble string) string {
 	var b strings.Builder
 	for _, g := range stuck {
 		in := ""
-		if g.of("vitro/lab.(*Net).judge") {
+		if g.of("vitro/lab.apart") {
 			in = ", in a function of a rule, which must not call the Net"
 		}
 		fmt.Fprintf(&b, "A goroutine waits (%s) at %s%s, and as long as it does the bubble's time does not pass.\n", g.wait, g.where(), in)
