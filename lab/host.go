@@ -27,7 +27,8 @@ type Host struct {
 }
 
 // Host makes a host, with addresses of its own, which knows all hosts by their names ([DualStack]
-// says by which addresses). It has the defaults of [vitro.Config], or the Config that is given; Seed,
+// says by which addresses). After the end of the test, or when [Limit] has closed the hosts, a new one is closed
+// as well, and so is one that [Host.Restart] brings back. It has the defaults of [vitro.Config], or the Config that is given; Seed,
 // Resolver and ElasticSend, where they are not set, are the Net's. [Strict] says more of ElasticSend.
 func (n *Net) Host(name string, config ...vitro.Config) *Host {
 	n.tb.Helper()
@@ -66,8 +67,19 @@ func (n *Net) newHost(name string, router bool, config []vitro.Config) *Host {
 	return h
 }
 
-// boot gives the host a new Stack.
+// boot gives the host a new Stack, which is closed if the Net is.
 func (h *Host) boot() {
+	h.net.tb.Helper()
+	h.start()
+	h.net.mu.Lock()
+	closed := h.net.closed
+	h.net.mu.Unlock()
+	if closed {
+		h.shut()
+	}
+}
+
+func (h *Host) start() {
 	h.net.tb.Helper()
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -87,8 +99,12 @@ func (h *Host) boot() {
 	h.stack = s
 }
 
-// shut ends the Stack.
-func (h *Host) shut() { _ = h.Stack().Close() }
+// shut ends the Stack. A host that has none yet finds the Net closed when it gets one.
+func (h *Host) shut() {
+	if s := h.Stack(); s != nil {
+		_ = s.Close()
+	}
+}
 
 // Name returns the name.
 func (h *Host) Name() string { return h.node.name }
@@ -204,15 +220,28 @@ func (h *Host) Crash() {
 	n.lock()
 	down := h.node.down
 	h.node.down = true
-	h.node.held, h.node.waiting = nil, nil
+	n.drop(h.node)
 	clear(h.node.states)
 	clear(h.node.sent)
-	n.unsend(h.node)
 	if !down {
 		n.record.crash(h.node)
 	}
 	n.mu.Unlock()
 	_ = h.Stack().Close()
+}
+
+// drop loses what is still with a host that crashes: what waits for it, what a pause has kept of its own, and
+// what it has sent at this instant.
+func (n *Net) drop(x *node) {
+	now := n.now()
+	for _, p := range x.held {
+		n.lose(now, p, "the host crashes")
+	}
+	for _, b := range x.waiting {
+		n.hand(now, x, b, true, nil)
+	}
+	x.held, x.waiting = nil, nil
+	n.unsend(x)
 }
 
 // Restart brings a host back after [Host.Crash], or crashes it and brings it back: with its

@@ -12,7 +12,8 @@ import (
 
 // Slow returns c with a receiver that reads no faster than r bits a second, which must be more than 0: a
 // Read gives up to a kilobyte, or a datagram, and the next one waits for as long as that takes at the rate.
-// So the window closes on whoever sends more. Deadlines and Close end that wait as they end a Read.
+// So the window closes on whoever sends more. Deadlines and Close end that wait as they end a Read. That a
+// TCP connection of a Host has failed, or its host is closed or has crashed, ends it a second later at most.
 //
 // Of a [vitro.Conn], which is what the TCP connections of a Host are, the result has all methods; of
 // another it has those of net.Conn, and CloseWrite where c has it.
@@ -24,7 +25,7 @@ func Slow(c net.Conn, r Rate) net.Conn {
 		panic(fmt.Sprintf("lab: Slow at %d bits a second", r))
 	}
 	_, datagrams := c.(net.PacketConn)
-	p := &pace{rate: r, datagrams: datagrams}
+	p := &pace{rate: r, datagrams: datagrams, gone: goneOf(c)}
 	p.changed.L = &p.mu
 	if t, ok := c.(*vitro.Conn); ok {
 		return &slowTCP{t, p}
@@ -40,6 +41,7 @@ func Slow(c net.Conn, r Rate) net.Conn {
 type pace struct {
 	rate      Rate
 	datagrams bool
+	gone      func() bool // reports whether the connection has failed; nil: nobody can tell
 
 	mu       sync.Mutex
 	changed  sync.Cond
@@ -83,6 +85,8 @@ func (p *pace) begin() bool {
 		switch {
 		case p.ended || !p.deadline.IsZero() && !now.Before(p.deadline):
 			return false
+		case p.gone != nil && p.gone():
+			return false
 		case !p.reading && !now.Before(p.free):
 			p.reading = true
 			return true
@@ -94,13 +98,42 @@ func (p *pace) begin() bool {
 // wait waits until something may be otherwise.
 func (p *pace) wait(now time.Time) {
 	at := p.deadline
-	if !p.reading && (at.IsZero() || p.free.Before(at)) {
-		at = p.free
+	if !p.reading {
+		at = sooner(at, p.free)
+		if p.gone != nil {
+			at = sooner(at, now.Add(glance))
+		}
 	}
 	if !at.IsZero() {
 		defer time.AfterFunc(at.Sub(now), p.wake).Stop()
 	}
 	p.changed.Wait()
+}
+
+// glance is how long one waits before one looks whether the connection is still there.
+const glance = time.Second
+
+// sooner is the sooner of two instants, of which the zero Time is none.
+func sooner(a, b time.Time) time.Time {
+	if a.IsZero() || b.Before(a) {
+		return b
+	}
+	return a
+}
+
+// goneOf returns how to see that a Read of c would fail, without one that takes something.
+func goneOf(c net.Conn) func() bool {
+	t, ok := c.(*vitro.Conn)
+	if !ok {
+		return nil
+	}
+	return func() bool {
+		if _, err := t.Read(nil); err != nil {
+			return true // it is closed, or its host
+		}
+		s := t.Status()
+		return s.Err != nil && s.Unread == 0
+	}
 }
 
 func (p *pace) wake() {

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"syscall"
 	"testing"
 	"time"
 
@@ -135,6 +136,60 @@ func TestSlowReaders(t *testing.T) {
 		if d := time.Since(start); all != 20_000 || d < 20*time.Second || d > 21*time.Second {
 			t.Errorf("five have read %d octets in %v; 20,000 take 20 s", all, d)
 		}
+	})
+}
+
+// A slow receiver that would wait for long yet learns within a second that its connection has been reset, that
+// its host has crashed, and that the test has ended: no goroutine of a test outlives it.
+func TestSlowNoticesTheEnd(t *testing.T) {
+	for name, end := range map[string]struct {
+		do   func(n *lab.Net, c, s net.Conn, server *lab.Host)
+		want error
+	}{
+		"reset": {func(_ *lab.Net, c, _ net.Conn, _ *lab.Host) {
+			c.(lingers).SetLinger(0)
+			c.Close()
+		}, syscall.ECONNRESET},
+		"crash": {func(_ *lab.Net, _, _ net.Conn, server *lab.Host) { server.Crash() }, net.ErrClosed},
+		"close": {func(_ *lab.Net, _, _ net.Conn, server *lab.Host) { server.Stack().Close() }, net.ErrClosed},
+	} {
+		t.Run(name, func(t *testing.T) {
+			line(t, func(t *testing.T, n *lab.Net) {
+				client, server := n.Host("client"), n.Host("server")
+				c, s := connect(t, client, server)
+				c.Write(make([]byte, 1000))
+				slow := lab.Slow(s, 1) // that takes two hours
+				slow.Read(make([]byte, 1024))
+				time.AfterFunc(10*time.Minute, func() { end.do(n, c, s, server) })
+				took(t, "a Read of a slow receiver", 10*time.Minute, 10*time.Minute+1100*time.Millisecond, func() {
+					_, err := slow.Read(make([]byte, 1024))
+					wantErr(t, "a Read of a slow receiver", err, end.want)
+				})
+			})
+		})
+	}
+	line(t, func(t *testing.T, n *lab.Net) {
+		c, s := connect(t, n.Host("client"), n.Host("server"))
+		c.Write(make([]byte, 2000))
+		go io.Copy(io.Discard, lab.Slow(s, 1))
+		time.Sleep(time.Second)
+	})
+}
+
+// What has arrived before a connection ends is read at the rate still, and the end as late as without that.
+func TestSlowReadsToTheEnd(t *testing.T) {
+	line(t, func(t *testing.T, n *lab.Net) {
+		c, s := connect(t, n.Host("client"), n.Host("server"))
+		s.CloseWrite()
+		c.Write(make([]byte, 4096))
+		c.Close()
+		time.Sleep(time.Minute) // both have closed
+		took(t, "4 KiB at a kilobyte in eight seconds, and the end", 32*time.Second, 32*time.Second, func() {
+			k, err := io.Copy(io.Discard, lab.Slow(s, 1024))
+			if k != 4096 || err != nil {
+				t.Errorf("a slow receiver reads %d octets of 4096, %v", k, err)
+			}
+		})
 	})
 }
 
