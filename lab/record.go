@@ -30,6 +30,8 @@ type record struct {
 	octets   int
 	departed int
 	lostAny  int
+
+	forgotten int // connections
 }
 
 // story is what has happened to one connection.
@@ -45,6 +47,10 @@ type story struct {
 	next    int // in ring, once it is full
 	trouble int // what was lost, ran out, or was not used
 	last    tcp.Time
+
+	began     [2]tcp.State // before the first event
+	forgotten bool
+	resumed   bool // what was before has been forgotten
 }
 
 // side is one end of a story.
@@ -122,17 +128,6 @@ func dullest(a, b *story) int {
 	return cmp.Or(cmp.Compare(min(a.trouble, 1), min(b.trouble, 1)), cmp.Compare(a.last, b.last))
 }
 
-func (r *record) forget(s *story) {
-	r.stories = slices.DeleteFunc(r.stories, func(x *story) bool { return x == s })
-	for _, flow := range s.also {
-		for _, f := range []wire.Flow{flow, flow.Reverse()} {
-			if r.byFlow[f].story == s { // a port may be in use again
-				delete(r.byFlow, f)
-			}
-		}
-	}
-}
-
 func (s *story) add(e event) {
 	s.last = e.at
 	if len(s.first) < maxFirst {
@@ -191,6 +186,7 @@ func (r *record) arrive(p *Packet) {
 // lost notes that a packet does not arrive.
 func (r *record) lost(at tcp.Time, p *Packet) {
 	r.lostAny++
+	r.recall(p)
 	if p.story != nil {
 		p.story.trouble++
 		p.story.add(p.event(max(at, p.story.last), eventLost, p.end))
@@ -233,6 +229,7 @@ func (n *Net) became(x *node, flow wire.Flow, to tcp.State, rule tcp.Rule) {
 		return
 	}
 	if to == tcp.Closed {
+		n.record.fails(x, flow)
 		delete(x.states, flow)
 		delete(x.sent, flow)
 	} else {
@@ -252,17 +249,23 @@ func (n *Net) ruled(x *node, flow wire.Flow, rule tcp.Rule) {
 	}
 }
 
-// timedOut notes that a timer has run out. A probe of an idle connection is no trouble, unless the one
-// before it was not answered.
+// timedOut notes that a timer has run out. The end of TIME-WAIT is no trouble, nor is a probe of an idle
+// connection, unless the one before it was not answered.
 func (n *Net) timedOut(x *node, flow wire.Flow, rule tcp.Rule) {
 	n.lock()
 	defer n.mu.Unlock()
-	if s, end := n.record.story(x, flow, false); s != nil {
-		if rule != tcp.RuleKeepAlive || s.probed(end) {
-			s.trouble++
-		}
-		s.add(event{at: n.now(), kind: eventNote, end: end, rule: rule, text: rule.Sentence()})
+	s, end := n.record.story(x, flow, false)
+	trouble := rule != tcp.RuleTimeWaitTimeout && (rule != tcp.RuleKeepAlive || s != nil && s.probed(end))
+	if s == nil && trouble {
+		s, end = n.record.again(n.now(), x, flow)
 	}
+	if s == nil {
+		return
+	}
+	if trouble {
+		s.trouble++
+	}
+	s.add(event{at: n.now(), kind: eventNote, end: end, rule: rule, text: rule.Sentence()})
 }
 
 // probed reports whether an end has sent a probe, and nothing has come since.
@@ -308,7 +311,7 @@ type teller struct {
 
 // ladder prints the story.
 func (s *story) ladder(o ladder.PrintOptions) string {
-	t := teller{ladder.NewRecorder(tcp.Closed, tcp.Closed), map[uint64]ladder.ID{}}
+	t := teller{ladder.NewRecorder(s.began[0], s.began[1]), map[uint64]ladder.ID{}}
 	t.Peers = [2]string{s.ends[0].name, s.ends[1].name}
 	for i := range s.first {
 		t.tell(&s.first[i])

@@ -88,6 +88,7 @@ func (n *Net) text(now tcp.Time, netstat string) string {
 	}
 	b.WriteString(netstat)
 	n.force(&b)
+	n.record.omitted(&b)
 	for _, s := range n.record.worst(reported) {
 		b.WriteByte('\n')
 		b.WriteString(s.ladder(ladder.PrintOptions{Times: ladder.TimesAbsolute, Round: time.Microsecond, Why: ladder.WhysClause}))
