@@ -53,8 +53,22 @@ func (n *Net) packet() *Packet {
 
 // hand lets a node send a packet, which is its own from now on. made: the stack of the node has
 // made it. origin is the packet as it came to the node, if it passes it on; nil: that is not known.
-// What is to be sent later is a reset that somebody between the ends makes up.
 func (n *Net) hand(now tcp.Time, x *node, b []byte, made bool, origin *Packet) {
+	p := n.form(now, x, b, made, origin)
+	n.record.sent(p)
+	n.await(p)
+}
+
+// forge lets a node send at an instant what somebody between the ends has made up. The record has it
+// when it departs, since that may be later.
+func (n *Net) forge(at tcp.Time, x *node, b []byte) {
+	p := n.form(at, x, b, false, nil)
+	p.forged = true
+	n.await(p)
+}
+
+// form makes a Packet of octets.
+func (n *Net) form(now tcp.Time, x *node, b []byte, made bool, origin *Packet) *Packet {
 	n.turn++
 	p := n.packet()
 	p.From, p.from, p.Bytes, p.at, p.turn, p.origin = x.name, x, b, now, n.turn, origin
@@ -70,9 +84,11 @@ func (n *Net) hand(now tcp.Time, x *node, b []byte, made bool, origin *Packet) {
 	case p.own:
 		p.SenderState, p.Again = x.states[p.Flow], x.sentBefore(p)
 	}
-	if p.forged = now > n.now(); !p.forged {
-		n.record.sent(p)
-	}
+	return p
+}
+
+// await adds a packet to those that have still to depart.
+func (n *Net) await(p *Packet) {
 	n.pending = append(n.pending, p)
 	n.soon = min(n.soon, n.soonest(p))
 }

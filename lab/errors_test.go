@@ -152,3 +152,25 @@ func TestLadderTellsOfTheRouter(t *testing.T) {
 		}
 	})
 }
+
+// Also where the links have no delay.
+func TestLadderTellsOfAResetAtOnce(t *testing.T) {
+	line(t, func(t *testing.T, n *lab.Net) {
+		n.Default(lab.Link{})
+		client, server := n.Host("client"), n.Host("server")
+		n.Router("r")
+		n.Link("client", "r", lab.Link{})
+		n.Link("r", "server", lab.Link{})
+		c, _ := connect(t, client, server)
+		n.Rule(lab.First(1, lab.Text).Reset())
+		c.Write([]byte("1"))
+		if _, err := c.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNRESET) {
+			t.Errorf("Read: %v; want a reset", err)
+		}
+		n.Settle()
+		ladder := plainLadder(n.Ladder("client", "server"))
+		if want := "CLOSED <-- <SEQ=#><CTL=RST>"; !strings.Contains(ladder, want) {
+			t.Errorf("no %q:\n%s", want, ladder)
+		}
+	})
+}

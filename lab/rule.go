@@ -197,5 +197,5 @@ func (n *Net) reset(now tcp.Time, p *Packet) {
 		return
 	}
 	flow := p.Flow.Reverse()
-	n.hand(now.Add(n.linkOf(p.from, p.to).Delay), p.to, wire.AppendSegment(nil, &flow, &rst, wire.ChecksumNone), false, nil)
+	n.forge(now.Add(n.linkOf(p.from, p.to).Delay), p.to, wire.AppendSegment(nil, &flow, &rst, wire.ChecksumNone))
 }

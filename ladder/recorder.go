@@ -33,7 +33,6 @@ type sent struct {
 	seg   Segment
 	from  Peer
 	stray bool // nobody here sent it
-	early bool // it departed before this part of the record
 }
 
 type eventKind uint8
@@ -89,7 +88,7 @@ func (r *Recorder) Stray(from Peer, seg *wire.Segment) ID {
 // Earlier returns a name for a segment that from has sent before this record began, or in a part of it
 // that is left out.
 func (r *Recorder) Earlier(from Peer, seg *wire.Segment) ID {
-	r.sent = append(r.sent, sent{seg: SegmentOf(seg), from: from, early: true})
+	r.sent = append(r.sent, sent{seg: SegmentOf(seg), from: from})
 	return ID(len(r.sent) - 1)
 }
 
@@ -136,8 +135,6 @@ func (r *Recorder) Slice(from, to tcp.Time) *Recorder {
 			s.events = append(s.events, e)
 		case e.kind == evState:
 			s.start[e.peer] = e.state
-		case e.kind == evDepart:
-			s.sent[e.id].early = true
 		}
 	}
 	return s
